@@ -119,9 +119,7 @@ class ModelReply:
 
     @property
     def is_empty(self) -> bool:
-        return not self.tool_calls and not any(
-            part.text.strip() for part in self.content if isinstance(part, TextPart)
-        )
+        return not self.tool_calls and not any(part.text.strip() for part in self.content if isinstance(part, TextPart))
 
 
 @dataclass(slots=True)

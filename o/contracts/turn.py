@@ -1,0 +1,64 @@
+"""What crosses Temporal in a turn: ids and small decisions, never content."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from o.domain.stop import StopReason
+
+
+class Contract(BaseModel):
+    """Root of everything Temporal carries. New fields get a default, so that old histories replay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepRef(Contract):
+    """Which step: the `index`-th (from 0) of a run. Input of the `Step` workflow and of its activities."""
+
+    org_id: str
+    agent_id: str
+    conversation_id: str
+    run_id: str
+    index: int
+
+    @property
+    def workflow_id(self) -> str:
+        return f"{self.run_id}/step-{self.index}"
+
+
+class CallRef(Contract):
+    """One tool call of a step. `kind` says whose activity runs it, `repeatable` whether it may run twice."""
+
+    call_id: str
+    tool: str
+    kind: Literal["tool", "memory"] = "tool"
+    repeatable: bool = False
+
+
+class StepOutcome(Contract):
+    """Where a step led: `stop` is why the run ended; None when another step of the run follows."""
+
+    stop: StopReason | None = None
+
+
+class StepPlan(Contract):
+    """What the model's reply leads to: batches of calls to run, or the outcome if there is nothing to run."""
+
+    batches: tuple[tuple[CallRef, ...], ...] = ()
+    outcome: StepOutcome | None = None
+
+
+class ToolInput(Contract):
+    """One tool call to run."""
+
+    at: StepRef
+    call: CallRef
+
+
+class CloseInput(Contract):
+    """A step that cannot go on: `code` is the error's code, `message` its words for a person (never content)."""
+
+    at: StepRef
+    code: str
+    message: str = ""

@@ -1,0 +1,134 @@
+"""Model events as deltas of the wire: what a reader sees while the reply is still being written."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from o.domain.json import JsonObject
+from o.domain.model import Finished, ModelEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, said_so_far
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call as far as it was streamed. `shown` counts the characters said, of a call that is speech."""
+
+    call_id: str
+    name: str
+    otid: str
+    arguments: str = ""
+    shown: int = 0
+
+
+class DeltaPrinter:
+    """Prints the events of one model request as wire messages with partial content.
+
+    Ids and otids are those `print_message` gives the stored row afterwards, if reasoning comes before text and text
+    before tool calls, as it does with every vendor. All deltas of one wire message share its otid.
+
+    Args:
+        message_id: id the reply will be stored under.
+        legacy: the agent speaks through `send_message`.
+        use_assistant_message: whether such a call prints as what is said.
+        parallel: False keeps only the first tool call, as the loop will.
+        waiting: names of tools whose calls wait for an approval or for the client; they print as requests of the
+            approval message, whose id is `approval_request_id(message_id)`.
+    """
+
+    def __init__(
+        self,
+        *,
+        message_id: str,
+        run_id: str,
+        step_id: str,
+        created_at: datetime,
+        legacy: bool,
+        use_assistant_message: bool = True,
+        parallel: bool = True,
+        waiting: Collection[str] = (),
+    ) -> None:
+        self._message_id = message_id
+        self._common: JsonObject = {"date": date(created_at), "step_id": step_id, "run_id": run_id}
+        self._legacy = legacy
+        self._spoken = legacy and use_assistant_message
+        self._parallel = parallel
+        self._waiting = frozenset(waiting)
+        self._otids: dict[str, str] = {}
+        self._calls: dict[int, _Call | ToolCallDelta] = {}
+
+    def print(self, event: ModelEvent) -> list[JsonObject]:
+        """The deltas of one event: none for what shows nothing (an end, an empty text, a call still without name)."""
+        match event:
+            case TextDelta(text):
+                return [self._text(text)] if text else []
+            case ReasoningDelta(text, signature):
+                return [self._reasoning(text, "reasoner_model", signature)] if text or signature else []
+            case ToolCallDelta():
+                return self._call(event)
+            case Finished():
+                return []
+
+    def _otid(self, part: str) -> str:
+        if part not in self._otids:
+            self._otids[part] = derived_otid(self._message_id, len(self._otids))
+        return self._otids[part]
+
+    def _delta(self, otid: str, body: JsonObject) -> JsonObject:
+        return {"id": self._message_id, "otid": otid, **self._common, **body}
+
+    def _text(self, text: str) -> JsonObject:
+        if self._legacy:
+            return self._reasoning(text, "non_reasoner_model", None)
+        return self._delta(self._otid("text"), {"message_type": "assistant_message", "content": text})
+
+    def _reasoning(self, text: str, source: str, signature: str | None) -> JsonObject:
+        body: JsonObject = {"message_type": "reasoning_message", "reasoning": text, "source": source}
+        if signature:
+            body["signature"] = signature
+        return self._delta(self._otid(source), body)
+
+    def _call(self, event: ToolCallDelta) -> list[JsonObject]:
+        known = self._calls.get(event.index)
+        if isinstance(known, _Call):
+            known.arguments += event.arguments
+            return self._fragment(known, event.arguments)
+        if known is not None:
+            event = ToolCallDelta(
+                event.index, event.id or known.id, event.name or known.name, known.arguments + event.arguments
+            )
+        if not event.name:
+            self._calls[event.index] = event
+            return []
+        opened = [call for call in self._calls.values() if isinstance(call, _Call)]
+        if opened and not self._parallel:
+            return []
+        # The same replacement for missing and repeated ids as `ReplyBuilder` makes.
+        taken = {call.call_id for call in opened}
+        call_id = event.id if event.id and event.id not in taken else f"{event.id or 'call'}_{event.index}"
+        call = _Call(call_id, event.name, self._call_otid(event.name, call_id), event.arguments)
+        self._calls[event.index] = call
+        if self._is_speech(call):
+            return self._fragment(call, event.arguments)
+        return [self._call_delta(call, {"name": call.name, "arguments": event.arguments})]
+
+    def _fragment(self, call: _Call, arguments: str) -> list[JsonObject]:
+        if not self._is_speech(call):
+            return [self._call_delta(call, {"arguments": arguments})] if arguments else []
+        said = said_so_far(call.arguments) or ""
+        fresh, call.shown = said[call.shown :], len(said)
+        return [self._delta(call.otid, {"message_type": "assistant_message", "content": fresh})] if fresh else []
+
+    def _is_speech(self, call: _Call) -> bool:
+        return self._spoken and call.name == SAY_TOOL and call.name not in self._waiting
+
+    def _call_otid(self, name: str, call_id: str) -> str:
+        if name in self._waiting:
+            return approval_request_id(self._message_id)
+        return self._otid(f"say {call_id}" if self._spoken and name == SAY_TOOL else "calls")
+
+    def _call_delta(self, call: _Call, fragment: JsonObject) -> JsonObject:
+        delta = {**fragment, "tool_call_id": call.call_id}
+        if call.name in self._waiting:
+            body = {"message_type": "approval_request_message", "tool_call": delta, "tool_calls": delta}
+            return {**self._delta(call.otid, body), "id": call.otid}
+        return self._delta(call.otid, {"message_type": "tool_call_message", "tool_call": delta, "tool_calls": delta})

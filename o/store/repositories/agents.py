@@ -1,0 +1,277 @@
+"""Agents: their rows, what is attached to them, and an agent whole, as a step needs it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import sql
+
+from o.domain.agent import Agent, Tool
+from o.domain.blocks import Block
+from o.domain.json import JsonObject
+from o.domain.model import Sampling, ToolSpec
+from o.domain.tool_rules import TOOL_RULES
+from o.errors import NotFound
+from o.store.records import AgentRecord, BlockRecord, SecretRecord, ToolRecord
+from o.store.repositories.base import Repository, as_json
+
+_JSON_COLUMNS = frozenset(
+    {"llm_config", "embedding_config", "compaction_settings", "response_format", "tool_rules", "metadata_"}
+)
+_ORDERS = {
+    "created_at": sql.SQL("created_at"),
+    "updated_at": sql.SQL("updated_at"),
+    # Agents that never ran come last.
+    "last_run_completion": sql.SQL("coalesce(last_run_completion, '-infinity')"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """What to list: None means any. `limit` ≥ 1; `after` and `before` are agent ids in listing order."""
+
+    name: str | None = None
+    query_text: str | None = None
+    tags: tuple[str, ...] = ()
+    match_all_tags: bool = False
+    last_stop_reason: str | None = None
+    show_hidden: bool = False
+    block_id: str | None = None
+    after: str | None = None
+    before: str | None = None
+    limit: int = 50
+    order: Literal["asc", "desc"] = "desc"
+    order_by: Literal["created_at", "updated_at", "last_run_completion"] = "created_at"
+
+
+class Agents(Repository):
+    """The agents of one organisation."""
+
+    async def add(self, values: Mapping[str, Any]) -> None:
+        """Insert an agent; `values` are columns of `agents` without `org_id`."""
+        columns = {"org_id": self._org_id, **values}
+        await self._execute(
+            sql.SQL("INSERT INTO agents ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.SQL(", ").join(map(sql.Placeholder, columns)),
+            ),
+            _encoded(columns),
+        )
+
+    async def get(self, agent_id: str) -> AgentRecord:
+        """Raises NotFound."""
+        record = await self._record(AgentRecord, "SELECT * FROM agents WHERE id = %(id)s", {"id": agent_id})
+        if record is None:
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+        return record
+
+    async def list(self, what: AgentFilter) -> list[AgentRecord]:
+        """Agents in listing order. A cursor that names no agent is ignored, as in the contract."""
+        conditions, params = _conditions(what)
+        column = _ORDERS[what.order_by]
+        descending = what.order == "desc"
+        for cursor, past in ((what.after, True), (what.before, False)):
+            if cursor is None:
+                continue
+            operator = sql.SQL("<") if descending == past else sql.SQL(">")
+            name = "after" if past else "before"
+            params[name] = cursor
+            conditions.append(
+                sql.SQL(
+                    "(NOT EXISTS (SELECT 1 FROM agents WHERE id = {c}) OR ({k}, id) {op} "
+                    "(SELECT {k}, id FROM agents WHERE id = {c}))"
+                ).format(c=sql.Placeholder(name), k=column, op=operator)
+            )
+        direction = sql.SQL("DESC") if descending else sql.SQL("ASC")
+        query = sql.SQL("SELECT * FROM agents WHERE {} ORDER BY {k} {d}, id {d} LIMIT {n}").format(
+            sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+            k=column,
+            d=direction,
+            n=sql.Literal(what.limit),
+        )
+        return await self._records(AgentRecord, query, params)
+
+    async def count(self) -> int:
+        row = await self._row("SELECT count(*) AS n FROM agents WHERE hidden IS NOT TRUE", {})
+        return int(row["n"]) if row else 0
+
+    async def update(self, agent_id: str, changes: Mapping[str, Any], *, actor: str) -> None:
+        """Set columns of one agent. Raises NotFound."""
+        columns = {**changes, "last_updated_by_id": actor}
+        assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+        touched = await self._execute(
+            sql.SQL("UPDATE agents SET {}, updated_at = now() WHERE id = %(agent_id)s").format(
+                sql.SQL(", ").join(assignments)
+            ),
+            {"agent_id": agent_id, **_encoded(columns)},
+        )
+        if not touched:
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+
+    async def delete(self, agent_id: str) -> None:
+        """Delete an agent with its conversations, messages and runs; its blocks stay. Raises NotFound."""
+        if not await self._execute("DELETE FROM agents WHERE id = %(id)s", {"id": agent_id}):
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+
+    async def whole(self, agent_id: str) -> Agent:
+        """The agent with its tools and blocks, in one query. Raises NotFound."""
+        row = await self._row(
+            """
+            SELECT a.*,
+              (SELECT coalesce(json_agg(json_build_object('id', b.id, 'label', b.label, 'value', b.value,
+                 'limit', b.limit, 'description', b.description, 'read_only', b.read_only, 'version', b.version)
+                 ORDER BY ab.created_at, b.id), '[]')
+               FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id WHERE ab.agent_id = a.id) AS blocks,
+              (SELECT coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'type', t.tool_type,
+                 'schema', t.json_schema, 'effect', t.effect, 'limit', t.return_char_limit,
+                 'parallel', t.enable_parallel_execution) ORDER BY at.created_at, t.name), '[]')
+               FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = a.id) AS tools
+            FROM agents a WHERE a.id = %(id)s
+            """,
+            {"id": agent_id},
+        )
+        if row is None:
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+        config: JsonObject = row["llm_config"]
+        return Agent(
+            id=row["id"],
+            org_id=row["org_id"],
+            name=row["name"],
+            agent_type=row["agent_type"],
+            system=row["system"],
+            model=row["model"],
+            context_window=int(config["context_window"]),
+            sampling=Sampling(
+                temperature=config.get("temperature"),
+                max_tokens=config.get("max_tokens"),
+                reasoning_effort=config.get("reasoning_effort"),
+            ),
+            parallel_tool_calls=bool(config.get("parallel_tool_calls")),
+            response_format=row["response_format"],
+            rules=TOOL_RULES.validate_python(row["tool_rules"]),
+            tools=tuple(_tool(tool) for tool in row["tools"]),
+            blocks=tuple(Block(**block) for block in row["blocks"]),
+            timezone=row["timezone"],
+            message_buffer_autoclear=row["message_buffer_autoclear"],
+            created_at=row["created_at"],
+        )
+
+    async def tools(self, agent_ids: Sequence[str]) -> dict[str, list[ToolRecord]]:
+        """The attached tools by agent, oldest attachment first."""
+        found: dict[str, list[ToolRecord]] = {agent_id: [] for agent_id in agent_ids}
+        rows = await self._rows(
+            "SELECT at.agent_id, t.* FROM agents_tools at JOIN tools t ON t.id = at.tool_id "
+            "WHERE at.agent_id = ANY(%(ids)s) ORDER BY at.created_at, t.name",
+            {"ids": list(agent_ids)},
+        )
+        for row in rows:
+            found[row.pop("agent_id")].append(ToolRecord(**row))
+        return found
+
+    async def blocks(self, agent_ids: Sequence[str]) -> dict[str, list[BlockRecord]]:
+        """The attached blocks by agent, oldest attachment first."""
+        found: dict[str, list[BlockRecord]] = {agent_id: [] for agent_id in agent_ids}
+        rows = await self._rows(
+            "SELECT ab.agent_id, b.* FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id "
+            "WHERE ab.agent_id = ANY(%(ids)s) ORDER BY ab.created_at, b.id",
+            {"ids": list(agent_ids)},
+        )
+        for row in rows:
+            found[row.pop("agent_id")].append(BlockRecord(**row))
+        return found
+
+    async def secrets(self, agent_id: str) -> list[SecretRecord]:
+        return await self._records(
+            SecretRecord,
+            "SELECT agent_id, key, value, description FROM agent_secrets WHERE agent_id = %(id)s ORDER BY key",
+            {"id": agent_id},
+        )
+
+    async def set_secrets(self, agent_id: str, ciphertexts: Mapping[str, str]) -> None:
+        """Replace all secrets of the agent."""
+        await self._execute("DELETE FROM agent_secrets WHERE agent_id = %(id)s", {"id": agent_id})
+        await self._execute_many(
+            "INSERT INTO agent_secrets (org_id, agent_id, key, value) VALUES (%(org)s, %(id)s, %(key)s, %(value)s)",
+            [{"org": self._org_id, "id": agent_id, "key": key, "value": value} for key, value in ciphertexts.items()],
+        )
+
+    async def set_tools(self, agent_id: str, tool_ids: Sequence[str]) -> None:
+        """Attach exactly these tools; those already attached keep their place."""
+        params = {"org": self._org_id, "agent": agent_id, "tools": list(tool_ids)}
+        await self._execute("DELETE FROM agents_tools WHERE agent_id = %(agent)s AND tool_id <> ALL(%(tools)s)", params)
+        await self._execute(
+            "INSERT INTO agents_tools (org_id, agent_id, tool_id, created_at) "
+            "SELECT %(org)s, %(agent)s, tool, clock_timestamp() FROM unnest(%(tools)s::text[]) AS tool "
+            "ON CONFLICT DO NOTHING",
+            params,
+        )
+
+    async def set_blocks(self, agent_id: str, block_ids: Sequence[str]) -> None:
+        """Attach exactly these blocks.
+
+        Raises:
+            psycopg.errors.UniqueViolation: two blocks of one label (the transaction reports a Conflict).
+        """
+        params = {"org": self._org_id, "agent": agent_id, "blocks": list(block_ids)}
+        await self._execute(
+            "DELETE FROM agents_blocks WHERE agent_id = %(agent)s AND block_id <> ALL(%(blocks)s)", params
+        )
+        for block_id in block_ids:
+            await self.attach_block(agent_id, block_id)
+
+    async def attach_block(self, agent_id: str, block_id: str) -> None:
+        """Attach one block; attaching it again changes nothing. Raises NotFound."""
+        touched = await self._execute(
+            "INSERT INTO agents_blocks (org_id, agent_id, block_id, label, created_at) "
+            "SELECT org_id, %(agent)s, id, label, clock_timestamp() FROM blocks WHERE id = %(block)s "
+            "ON CONFLICT (agent_id, block_id) DO UPDATE SET label = excluded.label",
+            {"agent": agent_id, "block": block_id},
+        )
+        if not touched:
+            raise NotFound(f"Block not found with id '{block_id}'")
+
+    async def detach_block(self, agent_id: str, block_id: str) -> None:
+        """Raises NotFound when the block is not attached."""
+        touched = await self._execute(
+            "DELETE FROM agents_blocks WHERE agent_id = %(agent)s AND block_id = %(block)s",
+            {"agent": agent_id, "block": block_id},
+        )
+        if not touched:
+            raise NotFound(f"Block '{block_id}' is not attached to agent '{agent_id}'")
+
+
+def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: as_json(value) if name in _JSON_COLUMNS and value is not None else value
+        for name, value in columns.items()
+    }
+
+
+def _conditions(what: AgentFilter) -> tuple[list[sql.SQL | sql.Composed], dict[str, Any]]:
+    conditions: list[sql.SQL | sql.Composed] = []
+    params: dict[str, Any] = {}
+
+    def add(condition: sql.SQL, **values: Any) -> None:
+        conditions.append(condition)
+        params.update(values)
+
+    if what.name is not None:
+        add(sql.SQL("name = %(name)s"), name=what.name)
+    if what.query_text:
+        add(sql.SQL("position(lower(%(query)s) IN lower(name)) > 0"), query=what.query_text)
+    if what.tags:
+        operator = sql.SQL("tags @> %(tags)s") if what.match_all_tags else sql.SQL("tags && %(tags)s")
+        add(operator, tags=list(what.tags))
+    if what.last_stop_reason is not None:
+        add(sql.SQL("last_stop_reason = %(reason)s"), reason=what.last_stop_reason)
+    if what.block_id is not None:
+        add(sql.SQL("id IN (SELECT agent_id FROM agents_blocks WHERE block_id = %(block)s)"), block=what.block_id)
+    if not what.show_hidden:
+        add(sql.SQL("hidden IS NOT TRUE"))
+    return conditions, params
+
+
+def _tool(row: JsonObject) -> Tool:
+    schema: JsonObject = row["schema"]
+    spec = ToolSpec(row["name"], schema.get("description") or "", schema.get("parameters") or {"type": "object"})
+    return Tool(row["id"], row["name"], row["type"], spec, row["effect"], row["limit"], row["parallel"])

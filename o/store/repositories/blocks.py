@@ -1,0 +1,107 @@
+"""Blocks and their append-only versions: every edit is a row, under compare-and-set on the version."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from o.errors import Conflict, NotFound
+from o.store.records import BlockRecord
+from o.store.repositories.base import Repository, as_json
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes an edit: a user or agent id, and the step and tool call it was made in, if any."""
+
+    actor: str
+    run_id: str | None = None
+    step_id: str | None = None
+    call_id: str | None = None
+
+
+class Blocks(Repository):
+    """The memory blocks of one organisation."""
+
+    async def add(self, values: Mapping[str, Any], author: Author) -> None:
+        """Insert a block and its first version; `values` are columns of `blocks` without `org_id`."""
+        columns = {"org_id": self._org_id, "created_by_id": author.actor, **values}
+        if "metadata_" in columns:
+            columns["metadata_"] = as_json(columns["metadata_"])
+        await self._execute(
+            sql.SQL("INSERT INTO blocks ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.SQL(", ").join(map(sql.Placeholder, columns)),
+            ),
+            columns,
+        )
+        await self._record_version(str(values["id"]), author)
+
+    async def get(self, block_id: str) -> BlockRecord:
+        """Raises NotFound."""
+        record = await self._record(BlockRecord, "SELECT * FROM blocks WHERE id = %(id)s", {"id": block_id})
+        if record is None:
+            raise NotFound(f"Block not found with id '{block_id}'")
+        return record
+
+    async def of_agent(self, agent_id: str, label: str) -> BlockRecord:
+        """The agent's block of this label, locked until the transaction ends. Raises NotFound."""
+        record = await self._record(
+            BlockRecord,
+            "SELECT b.* FROM blocks b JOIN agents_blocks ab ON ab.block_id = b.id "
+            "WHERE ab.agent_id = %(agent)s AND ab.label = %(label)s FOR UPDATE OF b",
+            {"agent": agent_id, "label": label},
+        )
+        if record is None:
+            raise NotFound(f"Agent '{agent_id}' has no block with the label '{label}'")
+        return record
+
+    async def update(self, block_id: str, changes: Mapping[str, Any], author: Author, *, version: int) -> None:
+        """Set columns of a block whose version is still `version`, and record the new version.
+
+        Raises:
+            Conflict: somebody else changed the block since it was read.
+        """
+        columns = {**changes, "last_updated_by_id": author.actor}
+        if "metadata_" in columns:
+            columns["metadata_"] = as_json(columns["metadata_"])
+        assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
+        touched = await self._execute(
+            sql.SQL(
+                "UPDATE blocks SET {}, version = version + 1, updated_at = now() "
+                "WHERE id = %(block_id)s AND version = %(expected)s"
+            ).format(sql.SQL(", ").join(assignments)),
+            {**columns, "block_id": block_id, "expected": version},
+        )
+        if not touched:
+            raise Conflict(f"Block '{block_id}' was changed by somebody else; read it again and repeat the edit")
+        if "label" in changes:
+            await self._execute(
+                "UPDATE agents_blocks SET label = %(label)s WHERE block_id = %(id)s",
+                {"label": changes["label"], "id": block_id},
+            )
+        await self._record_version(block_id, author)
+
+    async def holders(self, block_ids: Sequence[str]) -> list[str]:
+        """Ids of the agents that hold any of these blocks."""
+        rows = await self._rows(
+            "SELECT DISTINCT agent_id FROM agents_blocks WHERE block_id = ANY(%(ids)s) ORDER BY agent_id",
+            {"ids": list(block_ids)},
+        )
+        return [row["agent_id"] for row in rows]
+
+    async def _record_version(self, block_id: str, author: Author) -> None:
+        await self._execute(
+            'INSERT INTO block_versions (org_id, block_id, version, value, description, "limit", read_only, '
+            "actor, run_id, step_id, call_id) "
+            'SELECT org_id, id, version, value, description, "limit", read_only, '
+            "%(actor)s, %(run)s, %(step)s, %(call)s FROM blocks WHERE id = %(id)s",
+            {
+                "id": block_id,
+                "actor": author.actor,
+                "run": author.run_id,
+                "step": author.step_id,
+                "call": author.call_id,
+            },
+        )

@@ -1,0 +1,236 @@
+"""Runs: one row per accepted request; the queue of a conversation is its runs that are still `created`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg import sql
+
+from o.domain.json import JsonObject
+from o.domain.stop import StopReason, run_status
+from o.errors import NotFound
+from o.store.records import RunRecord
+from o.store.repositories.base import Repository, as_json
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What to list: empty means any. `active` is created or running."""
+
+    agent_ids: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    active: bool = False
+    background: bool | None = None
+    stop_reason: str | None = None
+    conversation_id: str | None = None
+    after: str | None = None
+    before: str | None = None
+    limit: int = 100
+    order: Literal["asc", "desc"] = "desc"
+
+
+class Runs(Repository):
+    """The runs of one organisation."""
+
+    async def add(
+        self,
+        run_id: str,
+        *,
+        agent_id: str,
+        conversation_id: str,
+        run_type: str,
+        background: bool,
+        request: JsonObject,
+        body_hash: str,
+        idempotency_key: str | None,
+        callback_url: str | None,
+    ) -> None:
+        await self._execute(
+            "INSERT INTO runs (id, org_id, agent_id, conversation_id, run_type, background, request, queue_seq, "
+            "body_hash, idempotency_key, callback_url) VALUES (%(id)s, %(org)s, %(agent)s, %(conversation)s, "
+            "%(type)s, %(background)s, %(request)s, nextval('message_seq'), %(hash)s, %(key)s, %(callback)s)",
+            {
+                "id": run_id,
+                "org": self._org_id,
+                "agent": agent_id,
+                "conversation": conversation_id,
+                "type": run_type,
+                "background": background,
+                "request": as_json(request),
+                "hash": body_hash,
+                "key": idempotency_key,
+                "callback": callback_url,
+            },
+        )
+
+    async def get(self, run_id: str) -> RunRecord:
+        """Raises NotFound."""
+        return await self._one("SELECT * FROM runs WHERE id = %(id)s", run_id)
+
+    async def lock(self, run_id: str) -> RunRecord:
+        """The row, locked until the transaction ends; lock its conversation first. Raises NotFound."""
+        return await self._one("SELECT * FROM runs WHERE id = %(id)s FOR UPDATE", run_id)
+
+    async def by_idempotency_key(self, key: str) -> RunRecord | None:
+        return await self._record(RunRecord, "SELECT * FROM runs WHERE idempotency_key = %(key)s", {"key": key})
+
+    async def recent_twin(self, conversation_id: str, body_hash: str, *, within: float) -> RunRecord | None:
+        """The newest run of this conversation with the same body, accepted in the last `within` seconds."""
+        return await self._record(
+            RunRecord,
+            "SELECT * FROM runs WHERE conversation_id = %(id)s AND body_hash = %(hash)s "
+            "AND created_at > now() - make_interval(secs => %(within)s) ORDER BY created_at DESC LIMIT 1",
+            {"id": conversation_id, "hash": body_hash, "within": within},
+        )
+
+    async def next_queued(self, conversation_id: str) -> RunRecord | None:
+        """The run that waits longest, locked. The caller holds the conversation's lock."""
+        return await self._record(
+            RunRecord,
+            "SELECT * FROM runs WHERE conversation_id = %(id)s AND status = 'created' AND started_at IS NULL "
+            "ORDER BY queue_seq LIMIT 1 FOR UPDATE",
+            {"id": conversation_id},
+        )
+
+    async def running(self, run_id: str) -> None:
+        """Note that the first attempt of a step of this run has begun."""
+        await self._execute(
+            "UPDATE runs SET status = CASE WHEN status = 'created' THEN 'running' ELSE status END, "
+            "started_at = coalesce(started_at, now()), touched_at = now() WHERE id = %(id)s",
+            {"id": run_id},
+        )
+
+    async def taken(self, run_id: str) -> None:
+        """Note that the run holds its conversation: from now on it is no longer queued."""
+        await self._execute("UPDATE runs SET started_at = now(), touched_at = now() WHERE id = %(id)s", {"id": run_id})
+
+    async def at_step(self, run_id: str, index: int) -> None:
+        await self._execute(
+            "UPDATE runs SET step_index = %(index)s, touched_at = now() WHERE id = %(id)s",
+            {"id": run_id, "index": index},
+        )
+
+    async def first_token(self, run_id: str) -> None:
+        """Record the time to the first token, once."""
+        await self._execute(
+            "UPDATE runs SET ttft_ns = (extract(epoch FROM clock_timestamp() - created_at) * 1e9)::bigint "
+            "WHERE id = %(id)s AND ttft_ns IS NULL",
+            {"id": run_id},
+        )
+
+    async def request_cancel(self, run_id: str) -> None:
+        """Raise the flag every effect checks, and show the run as cancelled at once."""
+        await self._execute(
+            "UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now()), status = 'cancelled', "
+            "stop_reason = 'cancelled', touched_at = now() WHERE id = %(id)s",
+            {"id": run_id},
+        )
+
+    async def finish(self, run_id: str, stop: StopReason, error: JsonObject | None) -> None:
+        """Write the end of a run, and what its agent shows of it."""
+        params: dict[str, Any] = {
+            "id": run_id,
+            "stop": stop,
+            "status": run_status(stop),
+            "error": as_json(error) if error else None,
+        }
+        await self._execute(
+            "UPDATE runs SET status = %(status)s, stop_reason = %(stop)s, error = %(error)s, "
+            "completed_at = now(), touched_at = now(), started_at = coalesce(started_at, now()), "
+            "total_duration_ns = (extract(epoch FROM now() - created_at) * 1e9)::bigint WHERE id = %(id)s",
+            params,
+        )
+        await self._execute(
+            "UPDATE agents SET last_stop_reason = %(stop)s, last_run_completion = now(), "
+            "last_run_duration_ms = (SELECT (extract(epoch FROM now() - created_at) * 1000)::bigint "
+            "FROM runs WHERE id = %(id)s) WHERE id = (SELECT agent_id FROM runs WHERE id = %(id)s)",
+            params,
+        )
+
+    async def active_of(self, agent_id: str) -> list[RunRecord]:
+        """The agent's runs that are created or running, oldest first."""
+        return await self._records(
+            RunRecord,
+            "SELECT * FROM runs WHERE agent_id = %(id)s AND completed_at IS NULL "
+            "AND status IN ('created', 'running') ORDER BY queue_seq",
+            {"id": agent_id},
+        )
+
+    async def delete(self, run_id: str) -> None:
+        """Forget a finished run; its messages stay. Raises NotFound."""
+        if not await self._execute("DELETE FROM runs WHERE id = %(id)s", {"id": run_id}):
+            raise NotFound(f"Run not found with id '{run_id}'")
+
+    async def list(self, what: RunFilter) -> list[RunRecord]:
+        """Runs in listing order. Raises NotFound for a cursor that names no run."""
+        conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
+        params: dict[str, Any] = {"limit": what.limit}
+
+        def add(condition: sql.SQL | sql.Composed, **values: Any) -> None:
+            conditions.append(condition)
+            params.update(values)
+
+        if what.agent_ids:
+            add(sql.SQL("agent_id = ANY(%(agents)s)"), agents=list(what.agent_ids))
+        if what.statuses:
+            add(sql.SQL("status = ANY(%(statuses)s)"), statuses=list(what.statuses))
+        if what.active:
+            add(sql.SQL("status IN ('created', 'running')"))
+        if what.background is not None:
+            add(sql.SQL("background = %(background)s"), background=what.background)
+        if what.stop_reason is not None:
+            add(sql.SQL("stop_reason = %(reason)s"), reason=what.stop_reason)
+        if what.conversation_id is not None:
+            add(sql.SQL("conversation_id = %(conversation)s"), conversation=what.conversation_id)
+        descending = what.order == "desc"
+        for cursor, past in ((what.after, True), (what.before, False)):
+            if cursor is not None:
+                at = await self.get(cursor)
+                operator = sql.SQL("<") if descending == past else sql.SQL(">")
+                name = "after" if past else "before"
+                add(
+                    sql.SQL("(created_at, id) {op} (%(" + name + "_at)s, %(" + name + ")s)").format(op=operator),
+                    **{name: at.id, f"{name}_at": at.created_at},
+                )
+        direction = sql.SQL("DESC") if descending else sql.SQL("ASC")
+        query = sql.SQL("SELECT * FROM runs WHERE {} ORDER BY created_at {d}, id {d} LIMIT %(limit)s").format(
+            sql.SQL(" AND ").join(conditions), d=direction
+        )
+        return await self._records(RunRecord, query, params)
+
+    async def _one(self, query: Any, run_id: str) -> RunRecord:
+        record = await self._record(RunRecord, query, {"id": run_id})
+        if record is None:
+            raise NotFound(f"Run not found with id '{run_id}'")
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class StalledRun:
+    """A run that holds its conversation and has not been touched for a while."""
+
+    org_id: str
+    agent_id: str
+    conversation_id: str
+    run_id: str
+    step_index: int
+    cancelled: bool
+    touched_at: datetime
+
+
+class Stalled(Repository):
+    """What looks across organisations for runs nobody drives; the function is defined by the migrations."""
+
+    async def find(self, *, older_than: float, limit: int) -> Sequence[StalledRun]:
+        """Runs that hold a conversation and were last touched more than `older_than` seconds ago."""
+        return await self._records(
+            StalledRun,
+            "SELECT * FROM o_stalled_runs(%(secs)s, %(limit)s)",
+            {"secs": older_than, "limit": limit},
+        )
+
+    async def idle_queues(self, *, limit: int) -> list[tuple[str, str]]:
+        """(organisation, conversation) of conversations that are free although a run waits in their queue."""
+        rows = await self._rows("SELECT * FROM o_idle_queues(%(limit)s)", {"limit": limit})
+        return [(row["org_id"], row["conversation_id"]) for row in rows]

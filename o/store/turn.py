@@ -1,0 +1,322 @@
+"""A step against the database: begin its model request, store the reply, run its calls, and move on.
+
+Each function is one transaction's work and may run twice: what is already stored is returned, not done again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from o import ids
+from o.contracts.turn import CallRef, StepOutcome, StepPlan, StepRef
+from o.domain import loop
+from o.domain.agent import Agent
+from o.domain.base_tools import BASE_TOOLS
+from o.domain.context import UNKNOWN_OUTCOME
+from o.domain.messages import TOOL_RETURNS, Message, TextPart, ToolCall, ToolReturn
+from o.domain.model import ModelReply
+from o.domain.request import PLAN, TurnOptions
+from o.domain.tool_solver import PastCall
+from o.domain.wire import approval_request_id, print_message, reset_marker
+from o.errors import Cancelled, Superseded
+from o.store import queue
+from o.store.records import ConversationRecord, RunRecord, StepRecord
+from o.store.repositories.events import Event
+from o.store.returns import store_returns
+from o.store.session import Transaction
+
+_MEMORY_TOOLS = frozenset(tool.spec.name for tool in BASE_TOOLS if tool.tool_type == "letta_memory_core")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step was answered before: its plan, and what must be started if nobody did."""
+
+    plan: StepPlan
+    start: StepRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A model request that now belongs to `attempt`, and everything it is made of."""
+
+    attempt: int
+    step_id: str
+    agent: Agent
+    options: TurnOptions
+    messages: tuple[Message, ...]
+    history: tuple[PastCall, ...]
+
+
+async def begin(tx: Transaction, at: StepRef) -> Done | Asking:
+    """Take the step's next attempt and read what the model request needs.
+
+    Raises:
+        Cancelled: the run was cancelled.
+    """
+    step = await tx.steps.lock(at.run_id, at.index)
+    run = await tx.runs.get(at.run_id)
+    if step.outcome is not None or step.status != "pending" or run.completed_at is not None:
+        return await _done(tx, at, step, run)
+    if run.cancel_requested_at is not None:
+        raise Cancelled("the run was cancelled")
+    agent = await tx.agents.whole(at.agent_id)
+    if agent.message_buffer_autoclear and at.index == 0 and step.attempt == 0:
+        await tx.messages.clear_context(at.conversation_id, keep_run=at.run_id)
+    attempt = await tx.steps.next_attempt(at.run_id, at.index, model=True)
+    if attempt > 1:
+        await _retract(tx, at, attempt)
+    await tx.runs.running(at.run_id)
+    return Asking(
+        attempt=attempt,
+        step_id=step.id,
+        agent=agent,
+        options=TurnOptions.model_validate(run.request),
+        messages=tuple(await tx.messages.context(at.conversation_id)),
+        history=tuple(await tx.steps.history(at.run_id)),
+    )
+
+
+async def _done(tx: Transaction, at: StepRef, step: StepRecord, run: RunRecord) -> Done:
+    conversation = await tx.conversations.get(at.conversation_id)
+    start = await queue.following(tx, conversation, at)
+    if step.status == "pending" and run.completed_at is None:
+        plan = PLAN.validate_python(step.outcome)
+        await tx.runs.running(at.run_id)
+        return Done(_step_plan(plan, await tx.agents.whole(at.agent_id)), None)
+    return Done(StepPlan(outcome=StepOutcome(stop=step.stop_reason or run.stop_reason)), start)
+
+
+async def _retract(tx: Transaction, at: StepRef, attempt: int) -> None:
+    """Forget what earlier attempts streamed, and tell those who read along."""
+    for message_id in await tx.events.drop_deltas(at.run_id, at.index, attempt):
+        await tx.events.append(at.run_id, at.index, attempt, [Event("reset", reset_marker(message_id))])
+
+
+async def answer(
+    tx: Transaction, at: StepRef, asked: Asking, message_id: str, reply: ModelReply, planned: loop.Plan
+) -> tuple[StepPlan, StepRef | None]:
+    """Store a reply and what it leads to; a step without calls to run ends here, in the same transaction.
+
+    Returns the plan, and what must be started once this is committed.
+
+    Raises:
+        Superseded: another attempt holds the request. Cancelled: the run was cancelled meanwhile.
+    """
+    conversation, run, step = await _lock(tx, at)
+    if run.cancel_requested_at is not None:
+        raise Cancelled("the run was cancelled")
+    await tx.steps.answer(
+        at.run_id,
+        at.index,
+        asked.attempt,
+        outcome=PLAN.dump_python(planned, mode="json"),
+        model=asked.agent.model,
+        context_window=asked.agent.context_window,
+        usage=reply.usage,
+    )
+    await _store_reply(tx, at, asked, message_id, reply, planned)
+    plan = _step_plan(planned, asked.agent)
+    if plan.batches:
+        return plan, None
+    start, outcome = await _move_on(tx, at, asked.agent, conversation, run, step, planned)
+    return StepPlan(outcome=outcome), start
+
+
+async def _store_reply(
+    tx: Transaction, at: StepRef, asked: Asking, message_id: str, reply: ModelReply, planned: loop.Plan
+) -> None:
+    held = Message(
+        id=message_id,
+        role="assistant",
+        content=reply.content,
+        created_at=tx.now(),
+        tool_calls=tuple(call for call in planned.calls if call.id not in planned.pending),
+        agent_id=at.agent_id,
+        conversation_id=at.conversation_id,
+        run_id=at.run_id,
+        step_id=asked.step_id,
+    )
+    rows = [held] if not reply.is_empty or held.content else []
+    if planned.pending:
+        request_id = approval_request_id(message_id)
+        asking = replace(
+            held,
+            id=request_id,
+            role="approval",
+            # Content belongs to one of the two rows: to the calls that run, or else to the request.
+            content=() if held.tool_calls else held.content,
+            tool_calls=tuple(call for call in planned.calls if call.id in planned.pending),
+            otid=request_id,
+        )
+        rows = [held, asking] if held.tool_calls else [asking]
+        await tx.approvals.add(
+            ids.new("approval"),
+            conversation_id=at.conversation_id,
+            agent_id=at.agent_id,
+            run_id=at.run_id,
+            step_id=asked.step_id,
+            message_id=request_id,
+            calls=planned.pending,
+            withheld=[call.id for call in held.tool_calls if call.id in _running(planned)],
+            expires_in=tx.approval_ttl,
+        )
+    await tx.messages.add(rows)
+    legacy, options = asked.agent.speaks_by_tool, asked.options
+    printed = [
+        event
+        for row in rows
+        for event in print_message(row, legacy=legacy, use_assistant_message=options.use_assistant_message)
+    ]
+    await tx.events.append(at.run_id, at.index, asked.attempt, [Event("message", event) for event in printed])
+
+
+def _running(planned: loop.Plan) -> set[str]:
+    return {call_id for batch in planned.batches for call_id in batch}
+
+
+def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
+    """The plan as Temporal carries it. While an approval is pending nothing of the step runs."""
+    if planned.pending:
+        return StepPlan()
+    effects = {tool.spec.name: tool.effect for tool in agent.tools}
+    names = {call.id: call.name for call in planned.calls}
+    return StepPlan(
+        batches=tuple(
+            tuple(
+                CallRef(
+                    call_id=call_id,
+                    tool=names[call_id],
+                    kind="memory" if names[call_id] in _MEMORY_TOOLS else "tool",
+                    repeatable=effects.get(names[call_id], "external") != "external",
+                )
+                for call_id in batch
+            )
+            for batch in planned.batches
+        )
+    )
+
+
+async def abandon(tx: Transaction, at: StepRef, asked: Asking, message_id: str, partial: ModelReply) -> None:
+    """Keep the text of a reply that was cancelled midway; its tool calls are dropped.
+
+    Raises:
+        Superseded: another attempt holds the request.
+    """
+    _, _, step = await _lock(tx, at)
+    if step.model_attempt != asked.attempt or step.outcome is not None or step.status != "pending":
+        raise Superseded("another attempt holds the request")
+    if not any(isinstance(part, TextPart) and part.text for part in partial.content):
+        return
+    text_only = replace(partial, tool_calls=())
+    await _store_reply(tx, at, asked, message_id, text_only, loop.Plan())
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A tool call that now belongs to `attempt`."""
+
+    attempt: int
+    step_id: str
+    call: ToolCall
+    agent: Agent
+
+
+async def begin_call(tx: Transaction, at: StepRef, ref: CallRef) -> ToolReturn | Calling:
+    """Take the call's next attempt, or give what it returned before.
+
+    A call that began before, and is not repeatable, is not run again: its outcome is stored as unknown.
+
+    Raises:
+        Cancelled: the run was cancelled.
+    """
+    step = await tx.steps.lock(at.run_id, at.index)
+    run = await tx.runs.get(at.run_id)
+    attempt = await tx.steps.next_attempt(at.run_id, at.index, model=False)
+    agent = await tx.agents.whole(at.agent_id)
+    effects = {tool.spec.name: tool.effect for tool in agent.tools}
+    before = await tx.steps.start_call(
+        at.run_id,
+        at.index,
+        ref.call_id,
+        name=ref.tool,
+        effect=effects.get(ref.tool, "external"),
+        attempt=attempt,
+    )
+    if before.result is not None:
+        return TOOL_RETURNS.validate_python((before.result,))[0]
+    if run.cancel_requested_at is not None or step.status != "pending":
+        raise Cancelled("the run was cancelled")
+    if before.attempt != attempt and not ref.repeatable:
+        unknown = ToolReturn(ref.call_id, UNKNOWN_OUTCOME, "error", ref.tool)
+        await tx.steps.finish_call(at.run_id, at.index, unknown, attempt=attempt)
+        return unknown
+    planned = PLAN.validate_python(step.outcome)
+    call = next(call for call in planned.calls if call.id == ref.call_id)
+    return Calling(attempt, step.id, call, agent)
+
+
+async def advance(tx: Transaction, at: StepRef) -> tuple[StepOutcome, StepRef | None]:
+    """Gather the returns of a step and decide what follows: another step, or the end of the run.
+
+    Returns the outcome, and what must be started once this is committed.
+    """
+    conversation, run, step = await _lock(tx, at)
+    if step.status != "pending" or run.completed_at is not None:
+        return StepOutcome(stop=step.stop_reason or run.stop_reason), await queue.following(tx, conversation, at)
+    agent = await tx.agents.whole(at.agent_id)
+    planned = PLAN.validate_python(step.outcome)
+    start, outcome = await _move_on(tx, at, agent, conversation, run, step, planned)
+    return outcome, start
+
+
+async def _move_on(
+    tx: Transaction,
+    at: StepRef,
+    agent: Agent,
+    conversation: ConversationRecord,
+    run: RunRecord,
+    step: StepRecord,
+    planned: loop.Plan,
+) -> tuple[StepRef | None, StepOutcome]:
+    options = TurnOptions.model_validate(run.request)
+    returns: Sequence[ToolReturn] = ()
+    if planned.calls and not planned.pending:
+        returns = await store_returns(tx, at, step.id, planned, run, agent.agent_type)
+    history = await tx.steps.history(at.run_id)
+    verdict = loop.after_tools(planned, returns, agent, history, options.max_steps - at.index - 1)
+    if run.cancel_requested_at is not None:
+        verdict = loop.Verdict("cancelled")
+    if verdict.stop is not None:
+        status = "cancelled" if verdict.stop == "cancelled" else "success"
+        await tx.steps.close(at.run_id, at.index, status, stop=verdict.stop)
+        start = await queue.end(tx, conversation, run, verdict.stop)
+        return start, StepOutcome(stop=verdict.stop)
+    await tx.steps.close(at.run_id, at.index, "success")
+    if options.late_input and at.index == 0:
+        await tx.messages.place(at.run_id)
+    if verdict.reminder is not None:
+        await tx.messages.add([_reminder(tx, at, step.id, verdict.reminder)])
+    following = at.model_copy(update={"index": at.index + 1})
+    await tx.steps.add(at.run_id, following.index, ids.new("step"), at.agent_id)
+    await tx.runs.at_step(at.run_id, following.index)
+    return following, StepOutcome()
+
+
+def _reminder(tx: Transaction, at: StepRef, step_id: str, text: str) -> Message:
+    return Message(
+        id=ids.new("message"),
+        role="user",
+        content=(TextPart(text),),
+        created_at=tx.now(),
+        agent_id=at.agent_id,
+        conversation_id=at.conversation_id,
+        run_id=at.run_id,
+        step_id=step_id,
+    )
+
+
+async def _lock(tx: Transaction, at: StepRef) -> tuple[ConversationRecord, RunRecord, StepRecord]:
+    """The rows of a step, in the one lock order."""
+    conversation = await tx.conversations.lock(at.conversation_id)
+    run = await tx.runs.lock(at.run_id)
+    return conversation, run, await tx.steps.lock(at.run_id, at.index)
