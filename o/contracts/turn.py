@@ -14,7 +14,7 @@ class Contract(BaseModel):
 
 
 class StepRef(Contract):
-    """Which step: the `index`-th (from 0) of a run. Input of the `Step` workflow and of its activities."""
+    """Which step: the `index`-th (from 0) of a run."""
 
     org_id: str
     agent_id: str
@@ -25,6 +25,27 @@ class StepRef(Contract):
     @property
     def workflow_id(self) -> str:
         return f"{self.run_id}/step-{self.index}"
+
+
+class Timing(Contract):
+    """How long the activities of a step may take, in seconds, all > 0. Whoever starts the step decides.
+
+    Attributes:
+        heartbeat: silence of a worker until its work is given to another.
+        model: one model request, from first byte sent to last received.
+        tool: one tool call.
+    """
+
+    heartbeat: float = 5.0
+    model: float = 600.0
+    tool: float = 180.0
+
+
+class StepInput(Contract):
+    """Input of the `Step` workflow."""
+
+    at: StepRef
+    timing: Timing = Timing()
 
 
 class CallRef(Contract):
@@ -57,7 +78,7 @@ class ToolInput(Contract):
 
 
 class CloseInput(Contract):
-    """A step that cannot go on: `code` is the error's code, `message` its words for a person (never content)."""
+    """A step that cannot go on: `code` is the error's code, `message` our words for a person (never content)."""
 
     at: StepRef
     code: str

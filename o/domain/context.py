@@ -8,6 +8,7 @@ overflow, and the request is built again for a smaller window.
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from o.domain.messages import ImagePart, Message, ReasoningPart, TextPart, ToolReturn
 from o.domain.model import ToolSpec
@@ -85,6 +86,22 @@ def close_gaps(messages: Sequence[Message]) -> tuple[Message, ...]:
             returns = tuple(_unknown(call.id) for call in message.tool_calls)
             closed.append(_with_returns(message, returns))
     return tuple(closed)
+
+
+def merge_approvals(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The transcript as a model knows it: a request for approval is an assistant's calls, an answer is nothing.
+
+    Calls that ran freely and calls that had to wait came in one reply, so they are one message again.
+    """
+    merged: list[Message] = []
+    for message in messages:
+        if message.role != "approval":
+            merged.append(message)
+        elif message.tool_calls and merged and merged[-1].role == "assistant" and merged[-1].step_id == message.step_id:
+            merged[-1] = replace(merged[-1], tool_calls=(*merged[-1].tool_calls, *message.tool_calls))
+        elif message.tool_calls:
+            merged.append(replace(message, role="assistant"))
+    return tuple(merged)
 
 
 UNKNOWN_OUTCOME = (

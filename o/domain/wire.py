@@ -93,16 +93,6 @@ def error_message(run_id: str, code: str, message: str) -> JsonObject:
     }
 
 
-def end_of_run(stop: StopReason, usage: JsonObject, error: JsonObject | None = None) -> JsonObject:
-    """The data of a run's `end` event: the three terminal objects, of which readers send what applies."""
-    return {"stop_reason": stop_message(stop), "usage": usage, "error": error}
-
-
-def reset_marker(message_id: str) -> JsonObject:
-    """Tells readers that asked for it that what they saw under this id is void: a retried attempt follows."""
-    return {"message_type": "reset", "id": message_id}
-
-
 # The words the contract has for `error_type` where they differ from our codes.
 _ERROR_TYPES = {
     "invalid_llm_response": "llm_empty_response",

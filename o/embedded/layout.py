@@ -68,6 +68,10 @@ class Layout:
     def postgres_socket_dir(self) -> Path:
         return self.run / "postgres"
 
+    def model_socket(self, wanted: Path) -> Path:
+        """The local model's socket: where it is wanted, or in the short runtime folder if that path is too long."""
+        return wanted if len(os.fsencode(wanted)) <= _SOCKET_PATH else self.run / wanted.name
+
     @property
     def database_url(self) -> str:
         """The embedded database, reached over its socket."""

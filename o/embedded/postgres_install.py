@@ -62,12 +62,16 @@ def reachable_install(package: Path, copies: Path, user: User | None) -> Path:
     if not copy.exists():
         draft = copies / f"{copy.name}.{os.getpid()}"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(package, draft, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        # The programs look for their libraries beside the package, so the copy keeps that order of folders.
+        libraries = package.parent.with_name(f"{package.parent.name}.libs")
+        for folder in (package, libraries) if libraries.is_dir() else (package,):
+            target = draft / folder.relative_to(package.parents[1])
+            shutil.copytree(folder, target, symlinks=True, ignore=shutil.ignore_patterns("include"))
         for path in (draft, *draft.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         draft.rename(copy)
-    return copy
+    return copy / package.relative_to(package.parents[1])
 
 
 def require_passage(folder: Path, user: User | None) -> None:

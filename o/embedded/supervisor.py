@@ -58,6 +58,7 @@ class Supervisor:
         self._layout = Layout.of(settings.data_dir)
         self._report = report
         self._progress = progress
+        self._model_socket = self._layout.model_socket(settings.local_model_socket)
         self._database_url = settings.database_url or self._layout.database_url
         self._stages: list[list[Child]] = []
         self._stop = asyncio.Event()
@@ -69,15 +70,15 @@ class Supervisor:
             ProjectError: a part did not start, the data folder is in use, a port is taken; nothing is left running.
         """
         self._layout.make()
-        os.umask(0o077)  # databases and logs of the parts are for this user alone
         with ExitStack() as held:
+            held.callback(os.umask, os.umask(0o077))  # databases and logs of the parts are for this user alone
             lock = DataLock.acquire(self._layout.lock)
             held.callback(lock.release)
             listener = held.enter_context(self._listen())
-            model = listen_unix(self._settings.local_model_socket)
+            model = listen_unix(self._model_socket)
             if model is not None:
                 held.enter_context(model)
-                held.callback(self._settings.local_model_socket.unlink, missing_ok=True)
+                held.callback(self._model_socket.unlink, missing_ok=True)
             self._watch_signals(held)
             running = self._running(listener)
             lock.note(api=running.api, temporal=running.temporal, database=running.database)
@@ -141,6 +142,7 @@ class Supervisor:
             **self._settings.environment(),
             "O_DATABASE_URL": self._database_url,
             "TEMPORAL_ADDRESS": self._settings.temporal,
+            "O_LOCAL_MODEL_SOCKET": str(self._model_socket),
         }
         await _together(self._start_database(env), self._start_temporal(env))
         if not self._settings.loopback:
@@ -174,7 +176,7 @@ class Supervisor:
         await run_once(Spec("migrate", [*_O, "migrate"], env, self._log("migrate")))
 
     async def _start_temporal(self, env: dict[str, str]) -> None:
-        prepare = Spec("prepare", [_PYTHON, "-m", "o.temporal", "--prepare"], env, self._log("prepare"))
+        prepare = Spec("prepare", [_PYTHON, "-m", "o.temporal"], env, self._log("prepare"))
         if self._settings.temporal_address is not None:
             await run_once(prepare)
             return

@@ -12,7 +12,6 @@ from o.domain.json import JsonObject
 from o.domain.messages import Message
 from o.domain.request import PLAN, TurnOptions
 from o.domain.stop import StopReason, stop_reason_of
-from o.domain.wire import end_of_run, error_message, usage_statistics
 from o.errors import Conflict, ConversationBusy, PendingApproval, Unprocessable
 from o.store.answers import answered_plan, deny_pending
 from o.store.records import ConversationRecord, RunRecord, StepRecord
@@ -129,7 +128,8 @@ async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
         if run is not None:
             if run.body_hash != request.body_hash:
                 raise Unprocessable(
-                    "Idempotency-Key: this key was used for a request with another body; use a new key for a new request"
+                    "Idempotency-Key: this key was used for a request with another body; "
+                    "use a new key for a new request"
                 )
             return run
     if request.client_otids:
@@ -199,16 +199,15 @@ async def end(
         stop, error = "cancelled", None
     await tx.runs.finish(run.id, stop, error)
     steps = await tx.steps.of_run(run.id)
-    usage = usage_statistics(
-        steps=len(steps),
-        prompt=sum(step.prompt_tokens for step in steps),
-        completion=sum(step.completion_tokens for step in steps),
-        cached=sum(step.cached_input_tokens for step in steps),
-        reasoning=sum(step.reasoning_tokens for step in steps),
-        context=steps[-1].prompt_tokens + steps[-1].completion_tokens if steps else None,
-    )
-    failure = error_message(run.id, str(error["error_type"]), str(error["message"])) if error else None
-    await tx.events.append(run.id, run.step_index, attempt, [Event("end", end_of_run(stop, usage, failure))])
+    usage = {
+        "step_count": len(steps),
+        "prompt_tokens": sum(step.prompt_tokens for step in steps),
+        "completion_tokens": sum(step.completion_tokens for step in steps),
+        "cached_input_tokens": sum(step.cached_input_tokens for step in steps),
+        "reasoning_tokens": sum(step.reasoning_tokens for step in steps),
+    }
+    data = {"stop_reason": stop, "usage": usage, "error": error}
+    await tx.events.append(run.id, run.step_index, attempt, [Event("end", data)])
     if conversation.active_run_id != run.id:
         return None
     return await hand_over(tx, conversation, waits=stop == "requires_approval")
@@ -224,12 +223,13 @@ async def close(tx: Transaction, at: StepRef, code: str, message: str) -> StepRe
     if run.completed_at is not None:
         return await following(tx, conversation, at)
     step = await tx.steps.lock(at.run_id, at.index)
+    if step.status != "pending":
+        return await following(tx, conversation, at)
     cancelled = code == "cancelled" or run.cancel_requested_at is not None
     stop: StopReason = "cancelled" if cancelled else stop_reason_of(code)
     error = None if cancelled else {"error_type": code, "message": message}
-    if step.status == "pending":
-        await _close_calls(tx, at, run, step, cancelled=cancelled)
-        await tx.steps.close(at.run_id, at.index, "cancelled" if cancelled else "failed", stop=stop, error=error)
+    await _close_calls(tx, at, run, step, cancelled=cancelled)
+    await tx.steps.close(at.run_id, at.index, "cancelled" if cancelled else "failed", stop=stop, error=error)
     # Input that never came into the transcript (its run was to read it after the approved tools) is not lost.
     await tx.messages.place(at.run_id)
     return await end(tx, conversation, run, stop, error=error)
@@ -287,11 +287,16 @@ async def cancel(tx: Transaction, run_id: str) -> Cancelling:
     return Cancelling(workflow=step_ref(run))
 
 
-async def expire(tx: Transaction, conversation_id: str) -> StepRef | None:
-    """Deny what a conversation waited for too long, and let what was queued behind it run."""
+async def wake(tx: Transaction, conversation_id: str) -> StepRef | None:
+    """Let a conversation go on that is free although somebody waits: deny what waited too long, run what is queued."""
     conversation = await tx.conversations.lock(conversation_id)
+    if conversation.active_run_id is not None:
+        active = await tx.runs.find(conversation.active_run_id)
+        if active is not None and active.completed_at is None:
+            return None
     pending = await tx.approvals.pending(conversation_id)
-    if pending is None or pending.expires_at > tx.now():
-        return None
-    await deny_pending(tx, pending, "Nobody answered in time, so the tool call was denied.", "expired")
+    if pending is not None:
+        if pending.expires_at > tx.now():
+            return None
+        await deny_pending(tx, pending, "Nobody answered in time, so the tool call was denied.", "expired")
     return await hand_over(tx, conversation, waits=False)

@@ -58,10 +58,10 @@ async def store_returns(
 
 def _complete(plan: Plan, calls: Sequence[ToolCallRecord], *, cancelled: bool) -> tuple[ToolReturn, ...]:
     known = {returned.tool_call_id: returned for returned in plan.refused}
-    begun = {call.call_id for call in calls}
-    for call in calls:
-        if call.result is not None:
-            known[call.call_id] = TOOL_RETURNS.validate_python((call.result,))[0]
+    begun = {row.call_id for row in calls}
+    for row in calls:
+        if row.result is not None:
+            known[row.call_id] = TOOL_RETURNS.validate_python((row.result,))[0]
     ran = {call_id for batch in plan.batches for call_id in batch}
     returns = []
     for call in plan.calls:

@@ -92,6 +92,10 @@ class Store:
     ) -> None:
         await self._pool.close()
 
+    def now(self) -> datetime:
+        """The time by the store's clock, with its zone."""
+        return self._clock()
+
     @asynccontextmanager
     async def transaction(self, org_id: str = DEFAULT_ORG) -> AsyncIterator[Transaction]:
         """One transaction that sees and writes only the rows of `org_id`; commits at the end, rolls back on error.

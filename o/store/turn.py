@@ -16,7 +16,7 @@ from o.domain.messages import TOOL_RETURNS, Message, TextPart, ToolCall, ToolRet
 from o.domain.model import ModelReply
 from o.domain.request import PLAN, TurnOptions
 from o.domain.tool_solver import PastCall
-from o.domain.wire import approval_request_id, print_message, reset_marker
+from o.domain.wire import approval_request_id, print_message
 from o.errors import Cancelled, Superseded
 from o.store import queue
 from o.store.records import ConversationRecord, RunRecord, StepRecord
@@ -89,7 +89,7 @@ async def _done(tx: Transaction, at: StepRef, step: StepRecord, run: RunRecord) 
 async def _retract(tx: Transaction, at: StepRef, attempt: int) -> None:
     """Forget what earlier attempts streamed, and tell those who read along."""
     for message_id in await tx.events.drop_deltas(at.run_id, at.index, attempt):
-        await tx.events.append(at.run_id, at.index, attempt, [Event("reset", reset_marker(message_id))])
+        await tx.events.append(at.run_id, at.index, attempt, [Event("reset", {"message_type": "reset", "id": message_id})])
 
 
 async def answer(
@@ -143,12 +143,11 @@ async def _store_reply(
             held,
             id=request_id,
             role="approval",
-            # Content belongs to one of the two rows: to the calls that run, or else to the request.
-            content=() if held.tool_calls else held.content,
+            content=(),  # it was streamed under the assistant row's id, so it stays there
             tool_calls=tuple(call for call in planned.calls if call.id in planned.pending),
             otid=request_id,
         )
-        rows = [held, asking] if held.tool_calls else [asking]
+        rows = [held, asking] if held.tool_calls or held.content else [asking]
         await tx.approvals.add(
             ids.new("approval"),
             conversation_id=at.conversation_id,
@@ -287,8 +286,8 @@ async def _move_on(
     if run.cancel_requested_at is not None:
         verdict = loop.Verdict("cancelled")
     if verdict.stop is not None:
-        status = "cancelled" if verdict.stop == "cancelled" else "success"
-        await tx.steps.close(at.run_id, at.index, status, stop=verdict.stop)
+        cancelled = verdict.stop == "cancelled"
+        await tx.steps.close(at.run_id, at.index, "cancelled" if cancelled else "success", stop=verdict.stop)
         start = await queue.end(tx, conversation, run, verdict.stop)
         return start, StepOutcome(stop=verdict.stop)
     await tx.steps.close(at.run_id, at.index, "success")

@@ -156,7 +156,7 @@ class Agents(Repository):
             created_at=row["created_at"],
         )
 
-    async def tools(self, agent_ids: Sequence[str]) -> dict[str, list[ToolRecord]]:
+    async def tools(self, agent_ids: Sequence[str]) -> Mapping[str, Sequence[ToolRecord]]:
         """The attached tools by agent, oldest attachment first."""
         found: dict[str, list[ToolRecord]] = {agent_id: [] for agent_id in agent_ids}
         rows = await self._rows(
@@ -168,7 +168,7 @@ class Agents(Repository):
             found[row.pop("agent_id")].append(ToolRecord(**row))
         return found
 
-    async def blocks(self, agent_ids: Sequence[str]) -> dict[str, list[BlockRecord]]:
+    async def blocks(self, agent_ids: Sequence[str]) -> Mapping[str, Sequence[BlockRecord]]:
         """The attached blocks by agent, oldest attachment first."""
         found: dict[str, list[BlockRecord]] = {agent_id: [] for agent_id in agent_ids}
         rows = await self._rows(
@@ -180,7 +180,7 @@ class Agents(Repository):
             found[row.pop("agent_id")].append(BlockRecord(**row))
         return found
 
-    async def secrets(self, agent_id: str) -> list[SecretRecord]:
+    async def secrets(self, agent_id: str) -> Sequence[SecretRecord]:
         return await self._records(
             SecretRecord,
             "SELECT agent_id, key, value, description FROM agent_secrets WHERE agent_id = %(id)s ORDER BY key",

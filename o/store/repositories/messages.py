@@ -1,6 +1,6 @@
 """Messages: the transcript, in the order their runs took the conversation."""
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -104,7 +104,7 @@ class Messages(Repository):
         Raises:
             NotFound: a cursor names no message of the transcript.
         """
-        conditions = [sql.SQL("seq IS NOT NULL")]
+        conditions: MutableSequence[sql.SQL | sql.Composed] = [sql.SQL("seq IS NOT NULL")]
         params: dict[str, Any] = {"limit": limit}
         for column, value in (("conversation_id", conversation_id), ("run_id", run_id), ("step_id", step_id)):
             if value is not None:
@@ -131,7 +131,7 @@ class Messages(Repository):
         start: datetime | None,
         end: datetime | None,
         limit: int,
-    ) -> list[Message]:
+    ) -> Sequence[Message]:
         """The agent's newest messages that contain `query` (any case), of these roles and dates."""
         rows = await self._rows(
             "SELECT * FROM messages WHERE agent_id = %(agent)s AND seq IS NOT NULL AND text <> '' "

@@ -72,6 +72,9 @@ class Runs(Repository):
         """The row, locked until the transaction ends; lock its conversation first. Raises NotFound."""
         return await self._one("SELECT * FROM runs WHERE id = %(id)s FOR UPDATE", run_id)
 
+    async def find(self, run_id: str) -> RunRecord | None:
+        return await self._record(RunRecord, "SELECT * FROM runs WHERE id = %(id)s", {"id": run_id})
+
     async def by_idempotency_key(self, key: str) -> RunRecord | None:
         return await self._record(RunRecord, "SELECT * FROM runs WHERE idempotency_key = %(key)s", {"key": key})
 
@@ -110,6 +113,10 @@ class Runs(Repository):
             "UPDATE runs SET step_index = %(index)s, touched_at = now() WHERE id = %(id)s",
             {"id": run_id, "index": index},
         )
+
+    async def touch(self, run_id: str) -> None:
+        """Note that somebody drives the run."""
+        await self._execute("UPDATE runs SET touched_at = now() WHERE id = %(id)s", {"id": run_id})
 
     async def first_token(self, run_id: str) -> None:
         """Record the time to the first token, once."""

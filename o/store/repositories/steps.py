@@ -5,6 +5,7 @@ that number still is the one its work is held under (`model_attempt` for the mod
 for a call). A worker that was paused and overtaken gets `Superseded`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -231,7 +232,7 @@ class Steps(Repository):
         if not touched:
             raise Superseded(f"attempt {attempt} of call {returned.tool_call_id} was overtaken")
 
-    async def calls(self, run_id: str, index: int) -> list[ToolCallRecord]:
+    async def calls(self, run_id: str, index: int) -> Sequence[ToolCallRecord]:
         """The tool calls of one step that were begun."""
         return await self._records(
             ToolCallRecord,
@@ -239,7 +240,7 @@ class Steps(Repository):
             {"run": run_id, "index": index},
         )
 
-    async def history(self, run_id: str) -> list[PastCall]:
+    async def history(self, run_id: str) -> Sequence[PastCall]:
         """The calls carried out in this request so far, in order, as the tool rules see them."""
         rows = await self._rows(
             "SELECT name, result FROM tool_calls WHERE run_id = %(run)s AND status = 'done' "

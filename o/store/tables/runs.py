@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from sqlalchemy import Index, text
-from sqlmodel import Field
 
 from o.domain.json import JsonObject
 from o.store.base import Owned, count, document, flag, instant, key, refers, words
@@ -86,7 +85,7 @@ class StepRow(Owned, table=True):
     epoch: int = count(0)
     arm: str | None = words(nullable=True)
     error: JsonObject | None = document(nullable=True)
-    feedback: str | None = Field(default=None)
+    feedback: str | None = words(nullable=True)
     created_at: datetime = instant(now=True)
     completed_at: datetime | None = instant(nullable=True)
 

@@ -17,10 +17,10 @@ from o.domain.wire import (
     approval_request_id,
     date,
     derived_otid,
-    end_of_run,
     error_message,
     print_message,
     said_so_far,
+    stop_message,
     usage_statistics,
 )
 from o.domain.wire_deltas import DeltaPrinter
@@ -130,12 +130,10 @@ def test_an_approval_request_has_the_id_before_its_reply() -> None:
     assert approval_request_id(ID) == "message-5f0c2f4e-7a53-4b4e-9d55-0d6c5f3e9ffe"
 
 
-def test_the_end_of_a_run_has_all_its_terminal_objects() -> None:
-    usage = usage_statistics(steps=2, prompt=10, completion=5)
-    end = end_of_run("llm_api_error", usage, error_message("run-1", "llm_unavailable", "gone"))
-    assert end["stop_reason"] == {"message_type": "stop_reason", "stop_reason": "llm_api_error"}
-    assert end["usage"]["total_tokens"] == 15
-    assert end["error"]["error_type"] == "llm_error"
+def test_the_end_of_a_run_prints_in_the_words_of_the_contract() -> None:
+    assert stop_message("end_turn") == {"message_type": "stop_reason", "stop_reason": "end_turn"}
+    assert usage_statistics(steps=2, prompt=10, completion=5)["total_tokens"] == 15
+    assert error_message("run-1", "llm_unavailable", "gone")["error_type"] == "llm_error"
 
 
 @given(st.text(), st.integers(0, 200))

@@ -1,0 +1,136 @@
+"""Moving runs along: gather a step's returns, end a run that cannot go on, find runs that nobody drives."""
+
+import logging
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.policy import as_failure
+from o.contracts.turn import CloseInput, StepOutcome, StepRef
+from o.errors import NotFound, ProjectError, Unavailable
+from o.store import queue, turn
+from o.store.repositories.runs import StalledRun
+from o.store.session import Store
+from o.temporal import StepStarter
+
+# How often the reconciler starts one step again before it gives the run up.
+_MOST_RESTARTS = 3
+# How many runs one look takes on.
+_BATCH = 200
+
+log = logging.getLogger(__name__)
+
+
+class RunActivities:
+    """Runs between steps. All idempotent: the rows decide, a second call returns what the first decided."""
+
+    def __init__(self, store: Store, client: Client, starter: StepStarter, *, stale_after: float, keep: float) -> None:
+        """Args: stale_after: seconds untouched before a run is looked at; keep: seconds events outlive their run."""
+        self._store = store
+        self._client = client
+        self._starter = starter
+        self._stale_after = stale_after
+        self._keep = keep
+
+    @activity.defn(name="run.advance")
+    async def advance(self, at: StepRef) -> StepOutcome:
+        """Gather the returns of a step's tools; end the run or start its next step.
+
+        Raises:
+            ApplicationError: typed; retried until it succeeds.
+        """
+        try:
+            async with self._store.transaction(at.org_id) as tx:
+                outcome, start = await turn.advance(tx, at)
+            if start is not None:
+                await self._starter.start(start)
+        except ProjectError as error:
+            raise as_failure(error) from error
+        return outcome
+
+    @activity.defn(name="run.close")
+    async def close(self, what: CloseInput) -> StepOutcome:
+        """End a run whose step cannot go on, and start what its conversation waited with.
+
+        Raises:
+            ApplicationError: typed; retried until it succeeds.
+        """
+        try:
+            async with self._store.transaction(what.at.org_id) as tx:
+                start = await queue.close(tx, what.at, what.code, what.message)
+                run = await tx.runs.get(what.at.run_id)
+            if start is not None:
+                await self._starter.start(start)
+        except NotFound:
+            return StepOutcome(stop="cancelled")  # the agent was deleted with its runs
+        except ProjectError as error:
+            raise as_failure(error) from error
+        return StepOutcome(stop=run.stop_reason)
+
+    @activity.defn(name="run.reconcile")
+    async def reconcile(self) -> int:
+        """Hold the rows against the engine: start what was never started, end or resume what nobody drives.
+
+        Returns how many runs it acted on. One run's trouble does not keep the others waiting.
+        """
+        async with self._store.transaction() as tx:
+            stalled = await tx.stalled.find(older_than=self._stale_after, limit=_BATCH)
+            idle = await tx.stalled.idle_queues(limit=_BATCH)
+            expired = await tx.approvals.expired(limit=_BATCH)
+            await tx.events.prune(older_than=self._keep)
+        acted = 0
+        for run in stalled:
+            try:
+                acted += await self._resume(run)
+            except (ProjectError, RPCError):
+                log.exception("could not reconcile %s", run.run_id)
+        for org_id, conversation_id in [*idle, *((row.org_id, row.conversation_id) for row in expired)]:
+            try:
+                await self._wake(org_id, conversation_id)
+                acted += 1
+            except ProjectError:
+                log.exception("could not wake %s", conversation_id)
+        return acted
+
+    async def _resume(self, run: StalledRun) -> bool:
+        at = StepRef(
+            org_id=run.org_id,
+            agent_id=run.agent_id,
+            conversation_id=run.conversation_id,
+            run_id=run.run_id,
+            index=run.step_index,
+        )
+        status = await self._status(at)
+        if status == WorkflowExecutionStatus.RUNNING:
+            if run.cancelled:
+                await self._client.get_workflow_handle(at.workflow_id).cancel()
+            async with self._store.transaction(at.org_id) as tx:
+                await tx.runs.touch(at.run_id)
+            return False
+        async with self._store.transaction(at.org_id) as tx:
+            restarts = await tx.steps.restarted(at.run_id, at.index)
+        if status == WorkflowExecutionStatus.COMPLETED or restarts > _MOST_RESTARTS:
+            message = f"the step's workflow ended ({status.name.lower() if status else 'lost'}) without ending the run"
+            async with self._store.transaction(at.org_id) as tx:
+                start = await queue.close(tx, at, "internal_error", message)
+            if start is not None:
+                await self._starter.start(start)
+            return True
+        await self._starter.start(at)
+        return True
+
+    async def _status(self, at: StepRef) -> WorkflowExecutionStatus | None:
+        """How the step's workflow is; None when the engine does not know it. By Describe: List lags behind."""
+        try:
+            return (await self._client.get_workflow_handle(at.workflow_id).describe()).status
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return None
+            raise Unavailable("the workflow engine does not answer") from error
+
+    async def _wake(self, org_id: str, conversation_id: str) -> None:
+        async with self._store.transaction(org_id) as tx:
+            start = await queue.wake(tx, conversation_id)
+        if start is not None:
+            await self._starter.start(start)

@@ -1,0 +1,61 @@
+"""Agents with what belongs to them, read for printing."""
+
+from collections.abc import Collection, Sequence
+
+from api.deps import Caller
+from api.schemas.agent_state import Relations, print_agent
+from o.domain.json import JsonObject
+from o.domain.wire import print_message
+from o.store.records import AgentRecord
+from o.store.session import Transaction
+
+
+def secret_context(agent_id: str, key: str) -> str:
+    """What an agent's secret is bound to when it is encrypted: it opens nowhere else."""
+    return f"agent_secrets/{agent_id}/{key}"
+
+
+async def print_agents(
+    caller: Caller, tx: Transaction, agents: Sequence[AgentRecord], include: Collection[str]
+) -> list[JsonObject]:
+    """These agents as the wire has them, with the relations in `include`; a few queries, however many agents."""
+    agent_ids = [agent.id for agent in agents]
+    blocks = await tx.agents.blocks(agent_ids) if "agent.blocks" in include else {}
+    tools = await tx.agents.tools(agent_ids) if "agent.tools" in include else {}
+    threads = {
+        thread.agent_id: thread.id for thread in await tx.conversations.of_agents(agent_ids) if thread.is_default
+    }
+    message_ids = await tx.messages.context_ids(list(threads.values()))
+    printed = []
+    for agent in agents:
+        thread = threads.get(agent.id, "")
+        relations = Relations(
+            blocks=blocks.get(agent.id, ()),
+            tools=tools.get(agent.id, ()),
+            secrets=await _secrets(caller, tx, agent) if "agent.secrets" in include else (),
+            pending_approval=await _pending(tx, thread) if "agent.pending_approval" in include else None,
+            message_ids=message_ids.get(thread, ()),
+        )
+        printed.append(print_agent(agent, relations, include))
+    return printed
+
+
+async def _secrets(caller: Caller, tx: Transaction, agent: AgentRecord) -> list[JsonObject]:
+    return [
+        {
+            "id": f"agent-env-{agent.id.removeprefix('agent-')}",
+            "key": secret.key,
+            "value": caller.parts.keyring.decrypt(secret.value, context=secret_context(agent.id, secret.key)),
+            "value_enc": None,
+            "description": secret.description,
+            "agent_id": agent.id,
+        }
+        for secret in await tx.agents.secrets(agent.id)
+    ]
+
+
+async def _pending(tx: Transaction, conversation_id: str) -> JsonObject | None:
+    pending = await tx.approvals.pending(conversation_id)
+    if pending is None:
+        return None
+    return print_message(await tx.messages.get(pending.message_id), legacy=False)[-1]

@@ -1,0 +1,91 @@
+"""Who waits for which run: one LISTEN connection per process wakes the readers of run events."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+
+import psycopg
+
+from o.errors import Unavailable
+from o.store.repositories.events import RUN_CHANNEL
+from o.store.session import Store
+
+_log = logging.getLogger(__name__)
+
+# Seconds between attempts to listen again after the database went away; it gives no sign when it is back.
+_RECONNECT = 0.5
+
+# Seconds after which a reader looks by itself: a notification may be lost with its connection.
+_LOOK_AGAIN = 2.0
+
+
+class Wakeup:
+    """Tells one reader that its run has new events."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, timeout: float = _LOOK_AGAIN) -> None:
+        """Return when there may be something new, at the latest after `timeout` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._event.wait()
+        self._event.clear()
+
+
+class RunEvents:
+    """The hub. Enter it once per process; readers subscribe before they read, so that nothing is missed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[str, set[Wakeup]] = {}
+        self._listener: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "RunEvents":
+        self._listener = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._listener is not None  # entered before left
+        self._listener.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._listener
+
+    @contextmanager
+    def follow(self, run_id: str) -> Iterator[Wakeup]:
+        """A wakeup for the events of one run, for as long as the context is open."""
+        wakeup = Wakeup()
+        self._waiting.setdefault(run_id, set()).add(wakeup)
+        try:
+            yield wakeup
+        finally:
+            waiting = self._waiting[run_id]
+            waiting.discard(wakeup)
+            if not waiting:
+                del self._waiting[run_id]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await self._store.listen_connection()
+                async with connection:
+                    await connection.execute(f"LISTEN {RUN_CHANNEL}".encode())
+                    # What was notified while nobody listened is lost: everybody looks once.
+                    self._wake(list(self._waiting))
+                    async for notification in connection.notifies():
+                        self._wake([notification.payload])
+            except (psycopg.OperationalError, Unavailable):
+                _log.warning("the database does not answer; readers look by themselves until it does")
+            await asyncio.sleep(_RECONNECT)
+
+    def _wake(self, run_ids: list[str]) -> None:
+        for run_id in run_ids:
+            for wakeup in self._waiting.get(run_id, ()):
+                wakeup.set()

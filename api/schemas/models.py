@@ -1,0 +1,201 @@
+"""Models on the wire: what can be asked for, and the two configurations an agent carries."""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, StrictFloat, StrictInt
+
+from api.schemas.common import Body, Count, Flag, FreeJson, Line, Name, Shape
+from o.contracts.models import EmbeddingCard, ModelCard
+from o.domain.json import JsonObject
+
+T = TypeVar("T")
+
+# Agents get at most this window unless they ask for more: beyond it most models lose track and all get dear.
+MAX_DEFAULT_WINDOW = 128_000
+
+Temperature = Annotated[StrictFloat | StrictInt, Field(ge=0, le=2)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+# The wire's closed list of endpoints and settings has no word for ours: the nearest relative stands in.
+_ENDPOINT_TYPES = {"openai": "openai", "anthropic": "anthropic", "groq": "groq", "ollama": "ollama"}
+_SETTINGS_TYPES = frozenset({"openai", "anthropic", "groq"})
+
+
+class ResponseFormat(Body):
+    """The form a model's text must have."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: FreeJson | None = None
+
+
+class Reasoning(Body):
+    reasoning_effort: Effort | None = None
+
+
+class ModelSettings(Body):
+    """Settings of an agent's model; those of a provider that this one does not know are ignored."""
+
+    provider_type: Name | None = None
+    max_output_tokens: Count | None = None
+    parallel_tool_calls: Flag | None = None
+    temperature: Temperature | None = None
+    reasoning: Reasoning | None = None
+    response_format: ResponseFormat | None = None
+    strict: Flag | None = None
+
+
+class LlmConfig(Body):
+    """The older way to name a model. Where it is served is the server's business: endpoints are ignored."""
+
+    model: Name
+    handle: Line | None = None
+    provider_name: Name | None = None
+    model_endpoint_type: Name | None = None
+    context_window: Count | None = None
+    temperature: Temperature | None = None
+    max_tokens: Count | None = None
+    max_reasoning_tokens: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
+    parallel_tool_calls: Flag | None = None
+    reasoning_effort: Effort | None = None
+    enable_reasoner: Flag | None = None
+
+    @property
+    def named(self) -> str:
+        """The model's handle, made from its parts where it is not given."""
+        return self.handle or f"{self.provider_name or self.model_endpoint_type or 'openai'}/{self.model}"
+
+
+class EmbeddingConfig(Body):
+    """The older way to name an embedding model."""
+
+    embedding_model: Name
+    handle: Line | None = None
+    embedding_endpoint_type: Name | None = None
+
+    @property
+    def named(self) -> str:
+        return self.handle or f"{self.embedding_endpoint_type or 'openai'}/{self.embedding_model}"
+
+
+class Model(Shape):
+    """A language model that can be asked."""
+
+    handle: str
+    name: str
+    display_name: str
+    provider_type: str
+    provider_name: str
+    model_type: Literal["llm"] = "llm"
+    max_context_window: int
+
+
+class EmbeddingModel(Shape):
+    """An embedding model that can be asked."""
+
+    handle: str
+    name: str
+    display_name: str
+    embedding_dim: int
+
+
+def new_config(card: ModelCard) -> JsonObject:
+    """The stored configuration of a model: what nobody set stays open, so that the provider decides."""
+    return {
+        "handle": card.handle,
+        "context_window": min(card.context_window, MAX_DEFAULT_WINDOW),
+        "max_output_tokens": card.max_output_tokens,
+        "parallel_tool_calls": card.parallel_tool_calls,
+    }
+
+
+def new_embedding_config(card: EmbeddingCard) -> JsonObject:
+    provider, model = card.handle.split("/", 1)
+    return {
+        "embedding_endpoint_type": _ENDPOINT_TYPES.get(provider, "llamacpp"),
+        "embedding_endpoint": None,
+        "embedding_model": model,
+        "embedding_dim": card.dimensions,
+        "embedding_chunk_size": 300,
+        "handle": card.handle,
+        "batch_size": 32,
+        "azure_endpoint": None,
+        "azure_version": None,
+        "azure_deployment": None,
+    }
+
+
+def print_config(config: JsonObject, response_format: JsonObject | None) -> JsonObject:
+    """An agent's model configuration with every field the wire has."""
+    provider, model = config["handle"].split("/", 1)
+    return {
+        "model": model,
+        "model_endpoint_type": _ENDPOINT_TYPES.get(provider, "llamacpp"),
+        "model_endpoint": None,
+        "provider_name": provider,
+        "provider_category": "base",
+        "model_wrapper": None,
+        "context_window": config["context_window"],
+        "put_inner_thoughts_in_kwargs": False,
+        "handle": config["handle"],
+        "temperature": _or(config.get("temperature"), 1.0),
+        "max_tokens": _or(config.get("max_tokens"), config.get("max_output_tokens")),
+        "enable_reasoner": _or(config.get("enable_reasoner"), True),
+        "reasoning_effort": config.get("reasoning_effort"),
+        "max_reasoning_tokens": _or(config.get("max_reasoning_tokens"), 0),
+        "effort": None,
+        "frequency_penalty": None,
+        "compatibility_type": None,
+        "verbosity": None,
+        "tier": None,
+        "display_name": config.get("display_name"),
+        "parallel_tool_calls": bool(config.get("parallel_tool_calls")),
+        "response_format": response_format,
+        "strict": bool(config.get("strict")),
+        "return_logprobs": False,
+        "top_logprobs": None,
+        "return_token_ids": False,
+        "tool_call_parser": None,
+    }
+
+
+def print_settings(config: JsonObject, response_format: JsonObject | None) -> JsonObject:
+    """The same configuration as `model_settings`, derived anew at every read."""
+    provider = config["handle"].split("/", 1)[0]
+    return {
+        "provider_type": provider if provider in _SETTINGS_TYPES else "openai",
+        "max_output_tokens": _or(config.get("max_tokens"), config.get("max_output_tokens")),
+        "parallel_tool_calls": bool(config.get("parallel_tool_calls")),
+        "temperature": _or(config.get("temperature"), 1.0),
+        "reasoning": {"reasoning_effort": config.get("reasoning_effort") or "minimal"},
+        "strict": bool(config.get("strict")),
+        "response_format": response_format,
+    }
+
+
+def print_model(card: ModelCard) -> JsonObject:
+    provider, name = card.handle.split("/", 1)
+    return {
+        **print_config(new_config(card), None),
+        "name": name,
+        "display_name": card.display_name or name,
+        "provider_type": _ENDPOINT_TYPES.get(provider, "openai"),
+        "model_type": "llm",
+        "context_window": card.context_window,
+        "max_context_window": card.context_window,
+    }
+
+
+def print_embedding_model(card: EmbeddingCard) -> JsonObject:
+    provider, name = card.handle.split("/", 1)
+    return {
+        **new_embedding_config(card),
+        "name": name,
+        "display_name": card.display_name or name,
+        "provider_type": _ENDPOINT_TYPES.get(provider, "openai"),
+        "provider_name": provider,
+        "model_type": "embedding",
+    }
+
+
+def _or(value: T | None, default: T | None) -> T | None:
+    return default if value is None else value

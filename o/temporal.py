@@ -1,0 +1,173 @@
+"""Where O meets Temporal: the connection, the names of queues, workflows and search attributes, and the set-up.
+
+`python -m o.temporal` prepares the server that the environment names (the supervisor does so after each of its starts).
+"""
+
+import asyncio
+import os
+from datetime import timedelta
+from enum import StrEnum
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import RPCError, RPCStatusCode
+
+from o.contracts.turn import StepInput, StepRef, Timing
+from o.errors import Unavailable
+
+
+class Queue(StrEnum):
+    """Task queues: foreground turns, tool calls, and everything that may wait."""
+
+    AGENT = "agent"
+    TOOLS = "tools"
+    BACKGROUND = "background"
+
+
+ORG_ID = SearchAttributeKey.for_keyword("OrgId")
+AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
+CONVERSATION_ID = SearchAttributeKey.for_keyword("ConversationId")
+# `RunId` is the server's own.
+AGENT_RUN_ID = SearchAttributeKey.for_keyword("AgentRunId")
+RUN_KIND = SearchAttributeKey.for_keyword("RunKind")
+STOP_REASON = SearchAttributeKey.for_keyword("StopReason")
+STEP_INDEX = SearchAttributeKey.for_int("StepIndex")
+
+_ATTRIBUTES = {
+    **{
+        key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        for key in (ORG_ID, AGENT_ID, CONVERSATION_ID, AGENT_RUN_ID, RUN_KIND, STOP_REASON)
+    },
+    STEP_INDEX.name: IndexedValueType.INDEXED_VALUE_TYPE_INT,
+}
+
+RECONCILE_SCHEDULE = "reconcile"
+
+
+def step_attributes(at: StepRef, *, kind: str = "turn") -> TypedSearchAttributes:
+    """What the Temporal UI can find a step by: ids, never content."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(ORG_ID, at.org_id),
+            SearchAttributePair(AGENT_ID, at.agent_id),
+            SearchAttributePair(CONVERSATION_ID, at.conversation_id),
+            SearchAttributePair(AGENT_RUN_ID, at.run_id),
+            SearchAttributePair(RUN_KIND, kind),
+            SearchAttributePair(STEP_INDEX, at.index),
+        ]
+    )
+
+
+async def connect(address: str, namespace: str) -> Client:
+    """A client that converts pydantic contracts; it reconnects by itself.
+
+    Raises:
+        Unavailable: nothing answers at the address.
+    """
+    quiet = TelemetryConfig(logging=LoggingConfig(TelemetryFilter(core_level="ERROR", other_level="ERROR")))
+    runtime = Runtime(telemetry=quiet)
+    try:
+        return await Client.connect(
+            address, namespace=namespace, data_converter=pydantic_data_converter, runtime=runtime
+        )
+    except RuntimeError as error:
+        raise Unavailable(f"the Temporal server at {address} does not answer (TEMPORAL_ADDRESS)") from error
+
+
+class StepStarter:
+    """Starts steps. Starting one again is harmless, while it runs and after it is done."""
+
+    def __init__(self, client: Client, timing: Timing) -> None:
+        self._client = client
+        self._timing = timing
+
+    async def start(self, at: StepRef, *, kind: str = "turn") -> None:
+        """Start a step's workflow.
+
+        A workflow of this id that runs is used as it is; one that completed is not run again (its step row has the
+        outcome); one that failed, was terminated or timed out is.
+
+        Raises:
+            Unavailable: the engine does not answer; the reconciler will start the step.
+        """
+        try:
+            await self._client.start_workflow(
+                "Step",
+                StepInput(at=at, timing=self._timing),
+                id=at.workflow_id,
+                task_queue=Queue.AGENT,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                search_attributes=step_attributes(at, kind=kind),
+                static_summary=f"step {at.index} of {at.run_id}",
+            )
+        except WorkflowAlreadyStartedError:
+            return  # completed before
+        except RPCError as error:
+            raise Unavailable("the workflow engine does not answer") from error
+
+
+async def prepare(client: Client, *, reconcile_every: float) -> None:
+    """Register the search attributes and make the global schedules. Idempotent.
+
+    Args:
+        reconcile_every: seconds between two looks for runs that nobody drives, > 0.
+    """
+    await _register_attributes(client)
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            "Reconcile", id=RECONCILE_SCHEDULE, task_queue=Queue.BACKGROUND, run_timeout=timedelta(minutes=5)
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=reconcile_every))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=10)),
+    )
+    try:
+        await client.create_schedule(RECONCILE_SCHEDULE, schedule)
+    except ScheduleAlreadyRunningError:
+        return
+
+
+async def _register_attributes(client: Client) -> None:
+    operator = client.operator_service
+    known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
+    missing = {name: kind for name, kind in _ATTRIBUTES.items() if name not in known.custom_attributes}
+    if not missing:
+        return
+    try:
+        await operator.add_search_attributes(
+            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+        )
+    except RPCError as error:
+        if error.status != RPCStatusCode.ALREADY_EXISTS:  # another process was quicker
+            raise
+
+
+async def _main() -> None:
+    address = os.environ.get("TEMPORAL_ADDRESS", "127.0.0.1:7233")
+    namespace = os.environ.get("TEMPORAL_NAMESPACE", "default")
+    every = float(os.environ.get("O_RECONCILE_EVERY", "10"))
+    await prepare(await connect(address, namespace), reconcile_every=every)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

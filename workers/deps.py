@@ -1,0 +1,62 @@
+"""The composition root of a worker: settings become the store, the providers, the tools and the engine's client."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from activities.base_tools import NATIVE_TOOLS
+from activities.registry import Deps
+from activities.tools import NativeTool
+from o.contracts.turn import Timing
+from o.errors import Unavailable
+from o.providers.base import Embedder, Provider
+from o.providers.local import LocalEmbedder, LocalProvider
+from o.providers.openai import OpenAIProvider
+from o.providers.registry import Providers
+from o.providers.scripted import ScriptedProvider
+from o.settings import Settings
+from o.store.session import Store
+from o.temporal import connect
+
+
+def providers_from(settings: Settings) -> Providers:
+    """The providers these settings enable. Vendors' SDKs are loaded when first asked, not here."""
+    providers: dict[str, Provider] = {
+        "local": LocalProvider(settings.local_model_socket),
+        "scripted": ScriptedProvider(journal=settings.scripted_journal),
+    }
+    if settings.openai_api_key is not None or settings.openai_base_url is not None:
+        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
+        providers["openai"] = OpenAIProvider(key, base_url=settings.openai_base_url)
+    embedders: dict[str, Embedder] = {"local/all-minilm-l6-v2": LocalEmbedder(settings.local_model_socket)}
+    return Providers(providers, embedders)
+
+
+def timing_from(settings: Settings) -> Timing:
+    return Timing(heartbeat=settings.heartbeat_timeout, model=settings.model_timeout, tool=settings.tool_timeout)
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings, tools: Mapping[str, NativeTool] = NATIVE_TOOLS) -> AsyncIterator[Deps]:
+    """Everything a worker's activities need, closed again at the end.
+
+    Raises:
+        Unavailable: Temporal does not answer, or an address is not configured.
+    """
+    if settings.database_url is None:
+        raise Unavailable("O_DATABASE_URL is not set: name the database, or let `o up` bring its own")
+    client = await connect(settings.temporal, settings.temporal_namespace)
+    providers = providers_from(settings)
+    store = Store(settings.database_url, size=settings.database_pool, approval_ttl=settings.approval_ttl)
+    async with store:
+        try:
+            yield Deps(
+                store=store,
+                client=client,
+                providers=providers,
+                tools=tools,
+                timing=timing_from(settings),
+                stale_after=settings.reconcile_every,
+                event_retention=settings.event_retention,
+            )
+        finally:
+            await providers.close()

@@ -1,0 +1,6 @@
+"""All workflows."""
+
+from workflows.reconcile import ReconcileWorkflow
+from workflows.step import StepWorkflow
+
+ALL_WORKFLOWS: list[type] = [StepWorkflow, ReconcileWorkflow]
