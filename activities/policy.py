@@ -63,6 +63,14 @@ def rows() -> ActivityOptions:
     }
 
 
+def question() -> ActivityOptions:
+    """A look-up somebody waits for: two quick attempts."""
+    return {
+        "start_to_close_timeout": timedelta(seconds=10),
+        "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=2),
+    }
+
+
 @asynccontextmanager
 async def heartbeating() -> AsyncIterator[None]:
     """Heartbeat three times per heartbeat timeout while the body runs."""

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from activities.cancellation import Cancellations
 from activities.memory import MemoryActivities
 from activities.model import ModelActivities
+from activities.models import CatalogueActivities
 from activities.runs import RunActivities
 from activities.tools import NativeTool, ToolActivities
 from o.contracts.turn import Timing
@@ -40,10 +41,18 @@ def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list
     starter = StepStarter(deps.client, deps.timing)
     model = ModelActivities(deps.store, deps.providers, starter, cancellations)
     memory = MemoryActivities(deps.store)
+    catalogue = CatalogueActivities(deps.providers)
     tools = ToolActivities(deps.store, deps.tools, cancellations)
     runs = RunActivities(deps.store, deps.client, starter, stale_after=deps.stale_after, keep=deps.event_retention)
     return {
-        Queue.AGENT: [model.complete, memory.edit, runs.advance, runs.close],
+        Queue.AGENT: [
+            model.complete,
+            memory.edit,
+            runs.advance,
+            runs.close,
+            catalogue.list_models,
+            catalogue.describe,
+        ],
         Queue.TOOLS: [tools.run],
         Queue.BACKGROUND: [runs.reconcile],
     }

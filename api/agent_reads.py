@@ -1,5 +1,6 @@
 """Agents with what belongs to them, read for printing."""
 
+import uuid
 from collections.abc import Collection, Sequence
 
 from api.deps import Caller
@@ -43,7 +44,7 @@ async def print_agents(
 async def _secrets(caller: Caller, tx: Transaction, agent: AgentRecord) -> list[JsonObject]:
     return [
         {
-            "id": f"agent-env-{agent.id.removeprefix('agent-')}",
+            "id": f"agent-env-{uuid.uuid5(uuid.UUID(agent.id.removeprefix('agent-')), secret.key)}",
             "key": secret.key,
             "value": caller.parts.keyring.decrypt(secret.value, context=secret_context(agent.id, secret.key)),
             "value_enc": None,

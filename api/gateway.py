@@ -1,19 +1,37 @@
-"""The API's only way to the engine: start steps, cancel them."""
+"""The API's only way to the engine: start steps, cancel them, ask the providers something."""
 
-from temporalio.client import Client
+import uuid
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from o.contracts.models import ModelCard, ModelCards
 from o.contracts.turn import StepRef, Timing
-from o.errors import Unavailable
-from o.temporal import StepStarter
+from o.errors import InvalidArgument, NotFound, ProjectError, Unavailable
+from o.temporal import Queue, StepStarter, connect
+
+Answer = TypeVar("Answer")
+
+# A question waits this long for a worker before it is given up.
+_PATIENCE = timedelta(seconds=15)
+
+_ERRORS: dict[str, type[ProjectError]] = {kind.code: kind for kind in (NotFound, InvalidArgument)}
 
 
 class Gateway:
-    """Starts and cancels the workflows of steps whose rows are committed."""
+    """Starts and cancels the workflows of steps whose rows are committed, and asks workers what they know."""
 
     def __init__(self, client: Client, timing: Timing) -> None:
         self._client = client
         self._starter = StepStarter(client, timing)
+
+    @classmethod
+    async def connect(cls, address: str, namespace: str, timing: Timing) -> "Gateway":
+        """Raises Unavailable when nothing answers at the address."""
+        return cls(await connect(address, namespace), timing)
 
     async def start(self, at: StepRef) -> None:
         """Start a step; starting it again is harmless. Raises Unavailable (the reconciler starts it then)."""
@@ -30,3 +48,29 @@ class Gateway:
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise Unavailable("the workflow engine does not answer") from error
+
+    async def model_cards(self) -> ModelCards:
+        """All models that answer now. Raises Unavailable when no worker does."""
+        return await self._ask("ListModels", None, ModelCards)
+
+    async def model_card(self, handle: str) -> ModelCard:
+        """One model. Raises NotFound, InvalidArgument (no `provider/model`), Unavailable (no worker answers)."""
+        return await self._ask("DescribeModel", handle, ModelCard)
+
+    async def _ask(self, workflow: str, question: str | None, kind: type[Answer]) -> Answer:
+        try:
+            return await self._client.execute_workflow(
+                workflow,
+                args=[] if question is None else [question],
+                id=f"{workflow}-{uuid.uuid4()}",
+                task_queue=Queue.AGENT,
+                execution_timeout=_PATIENCE,
+                result_type=kind,
+            )
+        except WorkflowFailureError as error:
+            cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
+            if isinstance(cause, ApplicationError) and cause.type in _ERRORS:
+                raise _ERRORS[cause.type](cause.message) from error
+            raise Unavailable("no worker answered; is one running (`o worker`)?") from error
+        except RPCError as error:
+            raise Unavailable("the workflow engine does not answer") from error

@@ -1,6 +1,7 @@
 """All workflows."""
 
+from workflows.models import DescribeModelWorkflow, ListModelsWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.step import StepWorkflow
 
-ALL_WORKFLOWS: list[type] = [StepWorkflow, ReconcileWorkflow]
+ALL_WORKFLOWS: list[type] = [StepWorkflow, ReconcileWorkflow, ListModelsWorkflow, DescribeModelWorkflow]

@@ -23,7 +23,7 @@ _COMMANDS = {
     "server": ("o.cli.processes:server", "Run one API process."),
     "worker": ("o.cli.processes:worker", "Run one worker process."),
     "local-model": ("o.cli.processes:local_model", "Run the process of the local models."),
-    "migrate": ("o.cli.processes:migrate", "Bring the database schema up to date."),
+    "migrate": ("o.cli.migrate:migrate", "Bring the database schema up to date."),
     "openapi": ("o.cli.openapi:openapi", "Print the API's OpenAPI document."),
 }
 

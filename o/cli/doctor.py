@@ -5,9 +5,8 @@ from dataclasses import asdict
 import typer
 
 from o.cli.checks import run_all
-from o.cli.local import Local
+from o.cli.local import DataDir, Local
 from o.cli.output import Json, emit, say
-from o.cli.processes import DataDir
 
 
 def doctor(data_dir: DataDir = None, json: Json = False) -> None:

@@ -2,10 +2,16 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from o.embedded.layout import POSTGRES_SOCKET, Layout
 from o.errors import Unavailable
 from o.settings import Settings
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of O's state (O_DATA_DIR).")]
 
 
 @dataclass(frozen=True)

@@ -115,4 +115,6 @@ def _unknown(call_id: str) -> ToolReturn:
 
 
 def _with_returns(like: Message, returns: tuple[ToolReturn, ...]) -> Message:
-    return Message(id=like.id, role="tool", content=(), created_at=like.created_at, tool_returns=returns)
+    if like.role == "tool":
+        return replace(like, tool_returns=returns)
+    return replace(like, role="tool", content=(), tool_calls=(), tool_returns=returns)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from o.embedded import ports
+from o.embedded import ports, schema_mark
 from o.embedded.children import Child, Spec, StartFailed, keep_previous, spawn
 from o.embedded.layout import Layout
 from o.embedded.lock import DataLock
@@ -172,8 +172,12 @@ class Supervisor:
             self._log("postgres")
             await self._stage(postgres.spec())
             await postgres.database()
+            if await schema_mark.is_current(self._database_url):
+                return
         self._progress("database schema")
         await run_once(Spec("migrate", [*_O, "migrate"], env, self._log("migrate")))
+        if self._settings.database_url is None:
+            await schema_mark.mark(self._database_url)
 
     async def _start_temporal(self, env: dict[str, str]) -> None:
         prepare = Spec("prepare", [_PYTHON, "-m", "o.temporal"], env, self._log("prepare"))
@@ -189,13 +193,19 @@ class Supervisor:
         )
         self._log("temporal")
         server = temporal.spec()
+        # A worker prepares the engine too; here it is awaited only when the engine knows nothing yet, because that
+        # costs a second, and after a crash, when no worker starts.
+        fresh = not self._layout.temporal_db.exists()
 
-        async def prepared() -> None:  # after every restart: what was registered may be lost with an unwritten file
+        async def ready() -> None:
+            nonlocal fresh
             if server.ready is not None:
                 await server.ready()
-            await run_once(prepare)
+            if fresh:
+                await run_once(prepare)
+            fresh = True
 
-        await self._stage(replace(server, ready=prepared))
+        await self._stage(replace(server, ready=ready))
 
     def _local_model(self, listener: socket.socket, env: dict[str, str]) -> Spec:
         gguf = self._settings.local_model

@@ -1,0 +1,163 @@
+"""What an agent holds: its memory blocks and its tools."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from api.deps import Asking, JsonRoute
+from api.errors import documented
+from api.responses import Json
+from api.routes.agents import full_state
+from api.routes.params import AgentPath, BlockPath, Cursor, LabelPath, Limit, Order
+from api.schemas.agent_state import print_tool
+from api.schemas.agents import AgentState, Memory
+from api.schemas.blocks import Block, UpdateBlock, print_block
+from api.schemas.common import Shape
+from o.domain.json import JsonObject
+from o.errors import NotFound
+from o.store.prompts import recompile
+from o.store.repositories.blocks import Author
+
+router = APIRouter(tags=["agents"], route_class=JsonRoute)
+
+
+class AttachedTool(Shape):
+    """A tool of an agent."""
+
+    id: str
+    name: str | None = None
+
+
+@router.get(
+    "/v1/agents/{agent_id}/core-memory",
+    operation_id="retrieve_agent_memory",
+    response_model=Memory,
+    responses=documented(404),
+    deprecated=True,
+)
+async def retrieve_agent_memory(agent_id: AgentPath, caller: Asking) -> Json:
+    """All memory blocks of an agent, in the older form."""
+    state = await full_state(caller, agent_id)
+    return Json(state["memory"])
+
+
+@router.get(
+    "/v1/agents/{agent_id}/core-memory/blocks",
+    operation_id="list_core_memory_blocks",
+    response_model=list[Block],
+    responses=documented(404),
+)
+async def list_core_memory_blocks(
+    agent_id: AgentPath,
+    caller: Asking,
+    before: Cursor = None,
+    after: Cursor = None,
+    limit: Limit = 100,
+    order: Order = "desc",
+    order_by: Literal["created_at"] = "created_at",
+) -> Json:
+    """The memory blocks of an agent, by id."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        blocks = (await tx.agents.blocks([agent_id]))[agent_id]
+    return Json(_page([print_block(block) for block in blocks], before, after, limit, order, "Block"))
+
+
+@router.get(
+    "/v1/agents/{agent_id}/core-memory/blocks/{block_label}",
+    operation_id="retrieve_core_memory_block",
+    response_model=Block,
+    responses=documented(404),
+)
+async def retrieve_core_memory_block(agent_id: AgentPath, block_label: LabelPath, caller: Asking) -> Json:
+    """The agent's memory block of this label."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        return Json(print_block(await tx.blocks.of_agent(agent_id, block_label)))
+
+
+@router.patch(
+    "/v1/agents/{agent_id}/core-memory/blocks/{block_label}",
+    operation_id="modify_core_memory_block",
+    response_model=Block,
+    responses=documented(404, 409),
+)
+async def modify_core_memory_block(
+    agent_id: AgentPath, block_label: LabelPath, body: UpdateBlock, caller: Asking
+) -> Json:
+    """Change the agent's block of this label, read-only or not; every agent that holds it sees the change."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        block = await tx.blocks.of_agent(agent_id, block_label)
+        if changes := body.columns():
+            await tx.blocks.update(block.id, changes, Author(caller.user_id), version=block.version)
+            await recompile(tx, await tx.blocks.holders([block.id]))
+        return Json(print_block(await tx.blocks.get(block.id)))
+
+
+@router.patch(
+    "/v1/agents/{agent_id}/core-memory/blocks/attach/{block_id}",
+    operation_id="attach_core_memory_block",
+    response_model=AgentState,
+    responses=documented(404, 409),
+)
+async def attach_core_memory_block(agent_id: AgentPath, block_id: BlockPath, caller: Asking) -> Json:
+    """Give an agent a block that exists; it may be shared by any number of agents."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        await tx.agents.attach_block(agent_id, block_id)
+        await recompile(tx, [agent_id])
+    return Json(await full_state(caller, agent_id))
+
+
+@router.patch(
+    "/v1/agents/{agent_id}/core-memory/blocks/detach/{block_id}",
+    operation_id="detach_core_memory_block",
+    response_model=AgentState,
+    responses=documented(404),
+)
+async def detach_core_memory_block(agent_id: AgentPath, block_id: BlockPath, caller: Asking) -> Json:
+    """Take a block from an agent. The block stays."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        await tx.agents.detach_block(agent_id, block_id)
+        await recompile(tx, [agent_id])
+    return Json(await full_state(caller, agent_id))
+
+
+@router.get(
+    "/v1/agents/{agent_id}/tools",
+    operation_id="list_tools_for_agent",
+    response_model=list[AttachedTool],
+    responses=documented(404),
+)
+async def list_tools_for_agent(
+    agent_id: AgentPath,
+    caller: Asking,
+    before: Cursor = None,
+    after: Cursor = None,
+    limit: Limit = 10,
+    order: Order = "desc",
+    order_by: Literal["created_at"] = "created_at",
+) -> Json:
+    """The tools of an agent."""
+    async with caller.transaction() as tx:
+        await tx.agents.get(agent_id)
+        tools = (await tx.agents.tools([agent_id]))[agent_id]
+    return Json(_page([print_tool(tool) for tool in tools], before, after, limit, order, "Tool"))
+
+
+def _page(
+    items: list[JsonObject], before: str | None, after: str | None, limit: int, order: str, kind: str
+) -> list[JsonObject]:
+    """A page of what is attached to one agent, which is few: ordered by id, cursors in listing order."""
+    ordered = sorted(items, key=lambda item: str(item["id"]), reverse=order == "desc")
+    ids = [item["id"] for item in ordered]
+    for cursor in (before, after):
+        if cursor is not None and cursor not in ids:
+            raise NotFound(f"{kind} not found with id '{cursor}'")
+    start = ids.index(after) + 1 if after is not None else 0
+    end = ids.index(before) if before is not None else len(ids)
+    page = ordered[start:end]
+    # Paging backwards goes from the cursor towards the beginning.
+    return page[-limit:] if before is not None and after is None else page[:limit]
