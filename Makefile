@@ -1,6 +1,6 @@
 # O: `make up` starts everything, `make test` proves it. `make help` lists the rest.
 .DEFAULT_GOAL := check
-.PHONY: help setup up test check format lint types contracts demo bench stress coverage lock clean
+.PHONY: help setup up test check format lint types contracts demo bench stress coverage docs lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,9 @@ stress: setup ## bounded load on one machine: many conversations at once, nothin
 
 coverage: setup ## the suite with line coverage
 	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
+
+docs: setup ## write the page on the database schema from the tables
+	@$(BIN)/python -m docs.schema
 
 lock: setup ## refresh requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml -o requirements.lock

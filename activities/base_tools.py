@@ -20,9 +20,9 @@ async def send_message(context: ToolContext, arguments: JsonObject) -> str:
 
 async def conversation_search(context: ToolContext, arguments: JsonObject) -> str:
     """Search what was said before, newest first; tool rows and the search itself are left out unless asked for."""
-    limit = int(arguments.get("limit") or _RESULTS)
-    if not 1 <= limit <= _MOST_RESULTS:
-        raise ValueError(f"limit must be between 1 and {_MOST_RESULTS}")
+    limit = arguments.get("limit") or _RESULTS
+    if not isinstance(limit, int) or not 1 <= limit <= _MOST_RESULTS:
+        raise ValueError(f"limit must be a whole number between 1 and {_MOST_RESULTS}")
     roles = arguments.get("roles") or None
     if roles is not None and (not isinstance(roles, list) or not set(roles) <= set(_ROLES)):
         raise ValueError(f"roles must be a list of {', '.join(_ROLES)}")

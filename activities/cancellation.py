@@ -17,11 +17,11 @@ class Cancellations:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stops: dict[str, set[Callable[[], None]]] = defaultdict(set)
-        self._listening = asyncio.Event()
+        self.listening = asyncio.Event()
 
     async def listen(self) -> None:
         """Hear of cancelled runs until cancelled itself."""
-        await listen(self._store, CANCEL_CHANNEL, self._heard, self._listening)
+        await listen(self._store, CANCEL_CHANNEL, self._heard, self.listening)
 
     def _heard(self, run_id: str) -> None:
         for stop in tuple(self._stops.get(run_id, ())):

@@ -3,7 +3,6 @@
 import asyncio
 import time
 
-from o.providers.registry import Providers
 from temporalio import activity
 
 from activities.cancellation import Cancellations
@@ -17,6 +16,7 @@ from o.domain.model import ModelReply, ModelRequest, ReplyBuilder
 from o.domain.wire_deltas import DeltaPrinter
 from o.errors import Cancelled, InvalidReply, ProjectError, Superseded
 from o.providers.base import Provider
+from o.providers.registry import Providers
 from o.store import turn
 from o.store.session import Store
 from o.temporal import StepStarter

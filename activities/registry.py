@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from o.providers.registry import Providers
 from temporalio.client import Client
 
 from activities.cancellation import Cancellations
@@ -14,6 +13,7 @@ from activities.models import CatalogueActivities
 from activities.runs import RunActivities
 from activities.tools import NativeTool, ToolActivities
 from o.contracts.turn import Timing
+from o.providers.registry import Providers
 from o.store.session import Store
 from o.temporal import Queue, StepStarter
 

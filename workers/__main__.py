@@ -7,7 +7,7 @@ import sys
 from o.errors import ProjectError
 from o.settings import Settings
 from o.temporal import Queue
-from workers.worker import serve
+from workers.serve import serve
 
 
 def main() -> int:

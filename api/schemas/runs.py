@@ -1,11 +1,11 @@
 """Runs, steps and conversations on the wire."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from api.responses import timestamp
-from api.schemas.common import Body, Line, Shape, Text
+from api.schemas.common import Shape
 from o.domain.json import JsonObject
 from o.domain.request import TurnOptions
 from o.domain.stop import RunStatus, StopReason
@@ -47,20 +47,6 @@ class Conversation(Shape):
     agent_id: str
     summary: str | None = None
     in_context_message_ids: list[str] = Field(default_factory=list)
-
-
-class CreateConversation(Body):
-    """A conversation to begin."""
-
-    summary: Text | None = None
-    model: Line | None = None
-
-
-class Feedback(Body):
-    feedback: Literal["positive", "negative"] | None = None
-
-
-Limit = Annotated[int, Field(ge=1, le=1000)]
 
 
 def print_run(run: RunRecord) -> JsonObject:

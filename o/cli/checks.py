@@ -145,6 +145,8 @@ def workers(local: Local) -> str:
 def local_model(local: Local) -> str:
     """The process of the local models answers on its socket (which starts it under `o up`)."""
     path = local.layout.model_socket(local.settings.local_model_socket)
+    if not path.is_socket():
+        raise Wrong(f"{path} does not exist", "run `o up` or `o local-model`")
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=_LOCAL_MODEL_TIMEOUT) as client:
         try:
             response = client.get("http://local-model/health")

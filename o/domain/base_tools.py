@@ -1,6 +1,7 @@
 """The tools every organisation has: what the model is told of them, and which agents get them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from o.domain.agent import AgentType, Effect
@@ -114,6 +115,18 @@ BASE_TOOLS: tuple[BaseTool, ...] = (
         "idempotent",
     ),
 )
+
+MEMORY_TOOLS = frozenset(tool.spec.name for tool in BASE_TOOLS if tool.tool_type == "letta_memory_core")
+
+
+def with_labels(spec: ToolSpec, labels: Sequence[str]) -> ToolSpec:
+    """A memory tool's schema with `label` narrowed to the blocks there are, so that no model invents one."""
+    if spec.name not in MEMORY_TOOLS or not labels:
+        return spec
+    properties = spec.parameters["properties"]
+    narrowed = {**properties, "label": {**properties["label"], "enum": list(labels)}}
+    return replace(spec, parameters={**spec.parameters, "properties": narrowed})
+
 
 _SETS: dict[AgentType, tuple[str, ...]] = {
     "letta_v1_agent": ("conversation_search", "memory_insert", "memory_replace"),

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from o.domain.agent import Agent, Tool
+from o.domain.base_tools import with_labels
 from o.domain.json import JsonObject
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.model import ModelReply, ToolChoice, ToolSpec, parse_arguments
@@ -59,8 +60,11 @@ def offer(
     attached = [tool.spec.name for tool in agent.tools]
     allowed = allowance(agent.rules, attached, history)
     client_names = {spec.name for spec in client_tools}
+    labels = [block.label for block in agent.blocks if not block.read_only]
     shown = tuple(
-        tool.spec for tool in agent.tools if tool.spec.name in allowed.tools and tool.spec.name not in client_names
+        with_labels(tool.spec, labels)
+        for tool in agent.tools
+        if tool.spec.name in allowed.tools and tool.spec.name not in client_names
     )
     choice = ToolChoice()
     if allowed.forced or (agent.speaks_by_tool and attached):

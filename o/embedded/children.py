@@ -228,8 +228,8 @@ class Child:
 
     def _tail(self) -> str:
         """The last lines of its log, for a message."""
-        lines = self.spec.log.read_text(errors="replace").splitlines()[-8:]
-        return "".join(f"\n  {line[:300]}" for line in lines) + f"\n  (whole log: {self.spec.log})"
+        lines = self.spec.log.read_text(errors="replace").splitlines()[-3:]
+        return "".join(f"\n  {line[:300]}" for line in lines) + f"\n  (log: {self.spec.log})"
 
 
 def _ending(process: asyncio.subprocess.Process) -> str:

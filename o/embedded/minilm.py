@@ -78,7 +78,8 @@ class _Norm:
     def __call__(self, x: Floats) -> Floats:
         centred = x - x.mean(-1, keepdims=True)
         variance = np.square(centred).mean(-1, keepdims=True)
-        return centred / np.sqrt(variance + _EPSILON) * self._scale + self._shift
+        scaled: Floats = centred / np.sqrt(variance + _EPSILON) * self._scale + self._shift
+        return scaled
 
 
 class _Linear:
@@ -87,7 +88,8 @@ class _Linear:
         self._bias = np.concatenate([weights[f"{name}.bias"] for name in names])
 
     def __call__(self, x: Floats) -> Floats:
-        return x @ self._weight + self._bias
+        out: Floats = x @ self._weight + self._bias
+        return out
 
 
 class _Layer:
@@ -116,11 +118,13 @@ def _gelu(x: Floats) -> Floats:
     """GELU, x·Φ(x), with erf by formula 7.1.26 of Abramowitz and Stegun (error below 1.5e-7): numpy has no erf."""
     z = np.abs(x) * np.float32(1 / math.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
-    series = np.float32(1.061405429)
+    series: Floats = np.full_like(x, 1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        series = series * t + np.float32(coefficient)
+        series *= t
+        series += np.float32(coefficient)
     erf = np.copysign(1 - series * t * np.exp(-z * z), x)
-    return x * np.float32(0.5) * (1 + erf)
+    activated: Floats = x * np.float32(0.5) * (1 + erf)
+    return activated
 
 
 def _safetensors(path: Path) -> dict[str, Floats]:

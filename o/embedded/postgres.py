@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,10 +120,10 @@ class EmbeddedPostgres:
         left = list(self._processes())
         for process, how in ((p, signal.SIGINT if p.pid == self._postmaster() else signal.SIGTERM) for p in left):
             _send(process, how)
-        _, alive = await asyncio.to_thread(psutil.wait_procs, left, 5.0)
+        alive = await _gone(left, 5.0)
         for process in alive:
             _send(process, signal.SIGKILL)
-        await asyncio.to_thread(psutil.wait_procs, alive, 5.0)
+        await _gone(alive, 5.0)
         # With nobody left on the cluster a pid file can only name a stranger that got the old number since; the server
         # would take that one for its predecessor and refuse to start.
         (self._pgdata / "postmaster.pid").unlink(missing_ok=True)
@@ -153,6 +154,27 @@ class EmbeddedPostgres:
             if len(lines) > 7 and lines[7].strip() == "ready":
                 return
             await asyncio.sleep(_POLL)
+
+
+async def _gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until these have ended; return those that have not in time.
+
+    They are nobody's children any more: nothing signals their end, and one that nobody collects (a container's first
+    process may not) stays in the list of processes as a zombie.
+    """
+    deadline = time.monotonic() + seconds
+    while alive := [process for process in processes if _lives(process)]:
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_POLL)
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _send(process: psutil.Process, how: signal.Signals) -> None:

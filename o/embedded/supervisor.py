@@ -182,7 +182,7 @@ class Supervisor:
     async def _start_temporal(self, env: dict[str, str]) -> None:
         prepare = Spec("prepare", [_PYTHON, "-m", "o.temporal"], env, self._log("prepare"))
         if self._settings.temporal_address is not None:
-            await run_once(prepare)
+            await _prepare(prepare)
             return
         self._progress("Temporal")
         temporal = EmbeddedTemporal(
@@ -202,7 +202,7 @@ class Supervisor:
             if server.ready is not None:
                 await server.ready()
             if fresh:
-                await run_once(prepare)
+                await _prepare(prepare)
             fresh = True
 
         await self._stage(replace(server, ready=ready))
@@ -263,8 +263,19 @@ async def run_once(spec: Spec) -> None:
             raise StartFailed(f"{spec.name} did not end within {spec.start_timeout:g} s (log: {spec.log})") from None
         raise
     if code != 0:
-        last = spec.log.read_text(errors="replace").strip()[-1500:]
-        raise StartFailed(f"{spec.name} failed: {last}\n(log: {spec.log})")
+        printed = [line for line in spec.log.read_text(errors="replace").splitlines() if line.strip()]
+        raise StartFailed(f"{spec.name} failed: {printed[-1][:500] if printed else code}\n(log: {spec.log})")
+
+
+async def _prepare(spec: Spec) -> None:
+    """Prepare the engine. Tried again: the SDK's native threads can abort Python while it shuts down, work done."""
+    for _ in range(2):
+        try:
+            await run_once(spec)
+        except StartFailed:
+            continue
+        return
+    await run_once(spec)
 
 
 async def _together(*work: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ from o import ids
 from o.contracts.turn import CallRef, StepOutcome, StepPlan, StepRef
 from o.domain import loop
 from o.domain.agent import Agent
-from o.domain.base_tools import BASE_TOOLS
+from o.domain.base_tools import MEMORY_TOOLS
 from o.domain.context import UNKNOWN_OUTCOME
 from o.domain.messages import TOOL_RETURNS, Message, TextPart, ToolCall, ToolReturn
 from o.domain.model import ModelReply
@@ -23,8 +23,6 @@ from o.store.records import ConversationRecord, RunRecord, StepRecord
 from o.store.repositories.events import Event
 from o.store.returns import store_returns
 from o.store.session import Transaction
-
-_MEMORY_TOOLS = frozenset(tool.spec.name for tool in BASE_TOOLS if tool.tool_type == "letta_memory_core")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,9 @@ async def _done(tx: Transaction, at: StepRef, step: StepRecord, run: RunRecord) 
 async def _retract(tx: Transaction, at: StepRef, attempt: int) -> None:
     """Forget what earlier attempts streamed, and tell those who read along."""
     for message_id in await tx.events.drop_deltas(at.run_id, at.index, attempt):
-        await tx.events.append(at.run_id, at.index, attempt, [Event("reset", {"message_type": "reset", "id": message_id})])
+        await tx.events.append(
+            at.run_id, at.index, attempt, [Event("reset", {"message_type": "reset", "id": message_id})]
+        )
 
 
 async def answer(
@@ -185,7 +185,7 @@ def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
                 CallRef(
                     call_id=call_id,
                     tool=names[call_id],
-                    kind="memory" if names[call_id] in _MEMORY_TOOLS else "tool",
+                    kind="memory" if names[call_id] in MEMORY_TOOLS else "tool",
                     repeatable=effects.get(names[call_id], "external") != "external",
                 )
                 for call_id in batch

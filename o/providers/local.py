@@ -1,0 +1,213 @@
+"""The local models, as served by O's own model process on a unix socket."""
+
+import base64
+import json
+import uuid
+from array import array
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from o.domain.json import JsonObject
+from o.domain.messages import TextPart
+from o.domain.model import Finished, ModelEvent, ModelRequest, TextDelta
+from o.errors import InvalidReply, ModelBadRequest, ModelTimeout, ModelUnavailable, NotFound
+from o.providers.base import Profile
+from o.providers.chat_wire import ChunkReader, wire_messages
+from o.providers.failures import failure
+from o.providers.schema_tools import CALL_TOKENS, CallReader, call_schema, describe, in_plain_words, offered
+
+_DEFAULT_TOKENS = 512
+# What keeps a tiny model from going round in circles.
+_TEMPERATURE = 0.2
+_REPEAT_PENALTY = 1.15
+# The built-in model, so that its profile needs no process: the window it was trained with.
+_KNOWN = {"smollm2-135m": 8192}
+
+
+class LocalProvider:
+    """The language model of the process behind `socket_path`.
+
+    Args:
+        read_timeout: seconds without a byte. Reading a long prompt takes minutes on a small machine, and requests
+            wait for one another.
+    """
+
+    def __init__(self, socket_path: Path, *, read_timeout: float = 300.0) -> None:
+        self._wire = _Wire(socket_path, read_timeout)
+
+    async def models(self) -> dict[str, Profile]:
+        listing = await self._wire.get("/v1/models")
+        return {
+            entry["id"]: _profile(entry["context_window"])
+            for entry in listing.get("data", ())
+            if entry.get("kind") == "language"
+        }
+
+    async def profile(self, model: str) -> Profile:
+        if model in _KNOWN:
+            return _profile(_KNOWN[model])
+        models = await self.models()
+        if model not in models:
+            raise NotFound(f"the local model process serves {', '.join(models)}, not '{model[:60]}'")
+        return models[model]
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        tools = offered(request)
+        demanded = request.tool_choice.mode in ("required", "named")
+        if demanded and not tools:
+            raise ModelBadRequest("a tool call is demanded, but no such tool is given")
+        chunks = ChunkReader()
+        calls = CallReader(tools, demanded=demanded, new_id=lambda: f"call_{uuid.uuid4().hex[:24]}")
+        events = self._wire.stream("/v1/chat/completions", _body(request, demanded=demanded))
+        try:
+            async for chunk in events:
+                for event in chunks.read(chunk):
+                    if isinstance(event, TextDelta):
+                        for read in calls.read(event.text):
+                            yield read
+                    else:
+                        yield event
+            end = chunks.finish()
+            for event in calls.finish():
+                yield event
+            yield Finished("tool_calls", end.usage) if calls.called else end
+        finally:
+            await events.aclose()  # hangs up, which stops the computation
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+
+class LocalEmbedder:
+    """all-MiniLM-L6-v2 in the process behind `socket_path`."""
+
+    dimensions = 384
+
+    def __init__(self, socket_path: Path, *, read_timeout: float = 120.0) -> None:
+        self._wire = _Wire(socket_path, read_timeout)
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        answer = await self._wire.post("/v1/embeddings", {"input": list(texts), "encoding_format": "base64"})
+        try:
+            vectors = [array("f", base64.b64decode(entry["embedding"])).tolist() for entry in answer["data"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidReply("the local model process answered something that is no list of vectors") from error
+        if len(vectors) != len(texts) or any(len(vector) != self.dimensions for vector in vectors):
+            raise InvalidReply("the local model process answered another number of vectors, or of dimensions")
+        return vectors
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._wire.close()
+
+
+def _profile(window: int) -> Profile:
+    return Profile(context_window=window, max_output_tokens=window // 4, tools="schema")
+
+
+def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
+    tools, sampling = offered(request), request.sampling
+    messages = list(in_plain_words(request.messages))
+    if told := describe(tools, demanded=demanded):
+        if messages and messages[0].role == "system":
+            messages[0] = replace(messages[0], content=(*messages[0].content, TextPart(told)))
+        else:
+            raise ModelBadRequest("the first message must be the system message")
+    body: JsonObject = {
+        "model": request.model,
+        "messages": wire_messages(tuple(messages), images=False),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": sampling.max_tokens or (CALL_TOKENS if demanded else _DEFAULT_TOKENS),
+        "temperature": _TEMPERATURE if sampling.temperature is None else sampling.temperature,
+        "repeat_penalty": _REPEAT_PENALTY,
+        "cache_prompt": True,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if demanded:
+        schema = {"name": "tool_call", "schema": call_schema(tools)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.response_format is not None:
+        body["response_format"] = request.response_format
+    return body
+
+
+class _Wire:
+    """HTTP over the process's socket, with its failures in our words."""
+
+    def __init__(self, socket_path: Path, read_timeout: float) -> None:
+        self._socket_path = socket_path
+        # No connection is kept: the process may be restarted between two requests, and on a unix socket a new one
+        # costs nothing.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=str(socket_path), limits=limits),
+            base_url="http://local-model",
+            timeout=httpx.Timeout(read_timeout, connect=10.0),
+        )
+
+    async def get(self, path: str) -> JsonObject:
+        return await self._ask("GET", path, None)
+
+    async def post(self, path: str, body: JsonObject) -> JsonObject:
+        return await self._ask("POST", path, body)
+
+    async def stream(self, path: str, body: JsonObject) -> AsyncGenerator[object, None]:
+        """The JSON values of an event stream."""
+        with self._errors():
+            async with self._client.stream("POST", path, json=body) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    self._refuse(response)
+                async for line in response.aiter_lines():
+                    if line.startswith("data: ") and line != "data: [DONE]":
+                        chunk = json.loads(line[len("data: ") :])
+                        if isinstance(chunk, dict) and "error" in chunk:
+                            raise failure(0, chunk, {}, provider="the local model", now=datetime.now(UTC))
+                        yield chunk
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _ask(self, method: str, path: str, body: JsonObject | None) -> JsonObject:
+        with self._errors():
+            response = await self._client.request(method, path, json=body)
+            if response.status_code != 200:
+                self._refuse(response)
+            answer: Any = response.json()
+        if not isinstance(answer, dict):
+            raise InvalidReply("the local model process answered something that is no JSON object")
+        return answer
+
+    def _refuse(self, response: httpx.Response) -> None:
+        raise failure(
+            response.status_code,
+            response.json(),
+            response.headers,
+            provider="the local model",
+            now=datetime.now(UTC),
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise ModelUnavailable(
+                f"no local model answers at {self._socket_path}: start it with `o up`, or `o local-model` alone"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise ModelTimeout("the local model sent nothing for too long") from error
+        except httpx.TransportError as error:
+            raise ModelUnavailable("the local model process hung up: it may have been restarted") from error
+        except ValueError as error:
+            raise InvalidReply("the local model process sent something that is not JSON") from error

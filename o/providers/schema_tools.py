@@ -1,0 +1,237 @@
+"""Tool calls for models whose wire has none: described in the system text, asked for by a JSON schema, read back.
+
+A call is one JSON object, `{"tool": name, "arguments": {…}}`. When a call is demanded the schema makes the model
+write one; otherwise it may write one instead of a text.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from o.domain.json import JsonObject
+from o.domain.messages import Message, TextPart, ToolReturn
+from o.domain.model import ModelEvent, ModelRequest, TextDelta, ToolCallDelta, ToolSpec
+from o.errors import InvalidReply
+
+CALL_TOKENS = 384  # most tokens of a demanded call: a tiny model that has lost its way goes on until it is stopped
+
+_DEPTH = 5  # levels of a schema that are kept; below them anything short goes
+_MOST_ITEMS = 8
+_KEPT = ("type", "enum", "const")
+
+
+def offered(request: ModelRequest) -> tuple[ToolSpec, ...]:
+    """The tools the model may call now.
+
+    Raises:
+        InvalidReply: never; a named tool that is not among the tools leaves none.
+    """
+    match request.tool_choice.mode:
+        case "none":
+            return ()
+        case "named":
+            return tuple(tool for tool in request.tools if tool.name == request.tool_choice.name)
+        case _:
+            return request.tools
+
+
+def describe(tools: Sequence[ToolSpec], *, demanded: bool) -> str:
+    """What the system text says of the tools: few words, for small models read every one of them slowly."""
+    if not tools:
+        return ""
+    lines = ["Tools you can use:"]
+    for tool in tools:
+        lines.append(f"- {tool.name}: {' '.join(tool.description.split())}")
+        required = tool.parameters.get("required", ())
+        for name, schema in tool.parameters.get("properties", {}).items():
+            schema = schema if isinstance(schema, dict) else {}
+            kind = schema.get("type", "value")
+            kind = " or ".join(map(str, kind)) if isinstance(kind, list) else kind
+            choice = f", one of {json.dumps(schema['enum'])}" if schema.get("enum") else ""
+            need = "" if name in required else ", optional"
+            meaning = " ".join(str(schema.get("description", "")).split())
+            lines.append(f"    {name} ({kind}{choice}{need}) {meaning}".rstrip())
+    form = '{"tool": "<name>", "arguments": {"<argument>": <value>}}'
+    if demanded:
+        lines.append(f"Use one of them now. Answer with one JSON object of the form {form} and nothing else.")
+    else:
+        lines.append(f"To use one, answer with one JSON object of the form {form} and nothing else.")
+        lines.append("Otherwise answer in plain words.")
+    return "\n".join(lines)
+
+
+def call_schema(tools: Sequence[ToolSpec]) -> JsonObject:
+    """The JSON schema of one call of one of the tools, in the few keywords a grammar can follow."""
+    calls = [
+        _object({"tool": {"const": tool.name}, "arguments": _arguments(tool.parameters)}, ["tool", "arguments"])
+        for tool in tools
+    ]
+    return calls[0] if len(calls) == 1 else {"oneOf": calls}
+
+
+def in_plain_words(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The transcript with its tool calls and returns as texts, for a template that knows neither."""
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    plain: list[Message] = []
+    for message in messages:
+        if message.role == "tool":
+            text = "\n".join(_returned(each, names.get(each.tool_call_id)) for each in message.tool_returns)
+            plain.append(replace(message, role="user", content=(TextPart(text),), tool_returns=(), name=None))
+        elif message.role == "assistant" and message.tool_calls:
+            calls = [
+                f'{{"tool": {json.dumps(call.name)}, "arguments": {call.arguments}}}' for call in message.tool_calls
+            ]
+            content = (TextPart("\n".join([*([message.text] if message.text else []), *calls])),)
+            plain.append(replace(message, content=content, tool_calls=()))
+        else:
+            plain.append(message)
+    return tuple(plain)
+
+
+class CallReader:
+    """Reads what the model writes: a text passes at once, what may be a call is held back until it is whole.
+
+    Args:
+        tools: those it may call.
+        demanded: whether it must.
+        new_id: makes the id of a call.
+    """
+
+    def __init__(self, tools: Sequence[ToolSpec], *, demanded: bool, new_id: Callable[[], str]) -> None:
+        self._names = {tool.name for tool in tools}
+        self._demanded = demanded
+        self._new_id = new_id
+        self._held = ""
+        self._passing = not tools
+        self.called = False
+
+    def read(self, text: str) -> Iterator[ModelEvent]:
+        """The events of a further piece of text."""
+        if self._passing:
+            yield TextDelta(text)
+            return
+        self._held += text
+        start = self._held.lstrip()
+        if not self._demanded and start and not start.startswith("{") and not _fence(start):
+            self._passing = True
+            yield TextDelta(self._held)
+            self._held = ""
+
+    def finish(self) -> Iterator[ModelEvent]:
+        """The events of what was held back.
+
+        Raises:
+            InvalidReply: a call was demanded and none came.
+        """
+        call = self._call(_unfenced(self._held))
+        if call is not None:
+            name, arguments = call
+            self.called = True
+            yield ToolCallDelta(0, self._new_id(), name, json.dumps(arguments, ensure_ascii=False))
+        elif self._demanded:
+            raise InvalidReply("the model was to call a tool and wrote something else")
+        elif self._held:
+            yield TextDelta(self._held)
+
+    def _call(self, text: str) -> tuple[str, JsonObject] | None:
+        value = _parsed(text)
+        if value is None and self._demanded:
+            value = _parsed(closed(text))
+        if not isinstance(value, dict) or not isinstance(name := value.get("tool"), str) or name not in self._names:
+            return None
+        arguments = value.get("arguments", {})
+        return (name, arguments) if isinstance(arguments, dict) else None
+
+
+def closed(text: str) -> str:
+    """A JSON text that was cut off, closed as well as can be: open string, then open brackets, from within."""
+    ends: list[str] = []
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            ends.append("}" if character == "{" else "]")
+        elif character in "}]" and ends:
+            ends.pop()
+    if in_string:
+        text = text[:-1] if escaped else text
+        return text + '"' + "".join(reversed(ends))
+    return text.rstrip().rstrip(",") + "".join(reversed(ends))
+
+
+def _arguments(parameters: JsonObject) -> JsonObject:
+    schema = _simple(parameters, parameters, 0)
+    if schema.get("type") != "object":
+        return {"type": "object"}
+    # Of a tool that requires nothing the first argument is required: no tiny model thinks of one by itself.
+    if not schema.get("required") and schema.get("properties"):
+        schema["required"] = [next(iter(schema["properties"]))]
+    return schema
+
+
+def _simple(schema: Any, root: JsonObject, depth: int) -> JsonObject:
+    """A schema in the keywords a grammar can follow. Bounds on length are left out: they make sampling very slow."""
+    if not isinstance(schema, dict) or depth > _DEPTH:
+        return {"type": "string"}
+    if isinstance(reference := schema.get("$ref"), str):
+        return _simple(_resolved(reference, root), root, depth + 1)
+    for either in ("anyOf", "oneOf"):
+        if isinstance(options := schema.get(either), list) and options:
+            return {"anyOf": [_simple(option, root, depth + 1) for option in options]}
+    if isinstance(parts := schema.get("allOf"), list) and len(parts) == 1:
+        return _simple(parts[0], root, depth + 1)
+    kept: JsonObject = {name: schema[name] for name in _KEPT if name in schema}
+    if "enum" in kept or "const" in kept:
+        return {name: value for name, value in kept.items() if name != "type"}
+    if isinstance(properties := schema.get("properties"), dict):
+        required = [name for name in schema.get("required", ()) if name in properties]
+        return _object({name: _simple(each, root, depth + 1) for name, each in properties.items()}, required)
+    if kept.get("type") == "array":
+        kept |= {"items": _simple(schema.get("items", {"type": "string"}), root, depth + 1), "maxItems": _MOST_ITEMS}
+    if kept.get("type") == "integer":
+        kept |= {bound: schema[bound] for bound in ("minimum", "maximum") if _small(schema.get(bound))}
+    return kept or {"type": "string"}
+
+
+def _object(properties: JsonObject, required: list[str]) -> JsonObject:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _resolved(reference: str, root: JsonObject) -> Any:
+    place: Any = root
+    for step in reference.removeprefix("#/").split("/"):
+        place = place.get(step) if isinstance(place, dict) else None
+    return place
+
+
+def _small(bound: object) -> bool:
+    return isinstance(bound, int) and not isinstance(bound, bool) and abs(bound) < 10**9
+
+
+def _returned(returned: ToolReturn, name: str | None) -> str:
+    outcome = "failed" if returned.status == "error" else "returned"
+    return f"[{name or returned.name or 'tool'} {outcome}] {returned.content}"
+
+
+def _fence(start: str) -> bool:
+    """Whether a text opens, or may yet open, a fenced block."""
+    return start.startswith("```") or "```".startswith(start)
+
+
+def _unfenced(text: str) -> str:
+    text = text.strip()
+    if text.startswith("```"):
+        text = text[3:].removeprefix("json").removesuffix("```")
+    return text.strip()
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return None  # no JSON: then it is a text
