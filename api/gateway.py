@@ -59,7 +59,7 @@ class Gateway:
 
     async def _ask(self, workflow: str, question: str | None, kind: type[Answer]) -> Answer:
         try:
-            return await self._client.execute_workflow(
+            answer: Answer = await self._client.execute_workflow(
                 workflow,
                 args=[] if question is None else [question],
                 id=f"{workflow}-{uuid.uuid4()}",
@@ -67,6 +67,7 @@ class Gateway:
                 execution_timeout=_PATIENCE,
                 result_type=kind,
             )
+            return answer
         except WorkflowFailureError as error:
             cause = error.cause.cause if isinstance(error.cause, ActivityError) else error.cause
             if isinstance(cause, ApplicationError) and cause.type in _ERRORS:

@@ -64,6 +64,10 @@ class Providers:
             raise NotFound(f"there is no embedding model '{handle[:80]}' (there are: {known})")
         return embedder
 
+    def embedders(self) -> Mapping[str, Embedder]:
+        """All embedding models, by handle."""
+        return self._embedders
+
     async def close(self) -> None:
         """Close every provider; all are closed even if one fails, whose error is then raised."""
         outcomes = await asyncio.gather(*(each.close() for each in self._providers.values()), return_exceptions=True)

@@ -1,0 +1,321 @@
+"""Agents over HTTP: made, listed, changed, deleted, and their blocks and tools."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from o.domain.json import JsonObject
+from tests.api.conftest import Stage
+
+SDK = {"X-Stainless-Package-Version": "1.12.1"}
+MISSING = "agent-00000000-0000-4000-8000-00000000dead"
+
+
+async def test_a_new_agent_has_what_the_contract_says(http: httpx.AsyncClient) -> None:
+    body = {
+        "model": "openai/gpt-4o-mini",
+        "memory_blocks": [{"label": "human", "value": "Na\u0000me: Bob"}, {"label": "notes", "value": ""}],
+        "tags": ["a", "b", "a"],
+        "secrets": {"KEY": "value"},
+        "metadata": {"x": [1]},
+        "unknown_field": True,
+    }
+    answer = await http.post("/v1/agents/", json=body)
+    assert answer.status_code == 200, answer.text
+    agent = answer.json()
+    assert agent["agent_type"] == "letta_v1_agent"
+    assert agent["name"].isalpha()
+    assert agent["model"] == agent["llm_config"]["handle"] == "openai/gpt-4o-mini"
+    assert agent["model_settings"] == {
+        "provider_type": "openai",
+        "max_output_tokens": 16384,
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "reasoning": {"reasoning_effort": "minimal"},
+        "strict": False,
+        "response_format": None,
+    }
+    assert {block["label"]: block["value"] for block in agent["blocks"]} == {"human": "Name: Bob", "notes": ""}
+    assert agent["memory"]["blocks"] == agent["blocks"]
+    assert {tool["name"] for tool in agent["tools"]} == {"conversation_search", "memory_insert", "memory_replace"}
+    assert agent["tags"] == ["a", "b"]
+    assert [(secret["key"], secret["value"]) for secret in agent["secrets"]] == [("KEY", "value")]
+    assert len(agent["message_ids"]) == 1
+    assert agent["tool_rules"] == []
+    assert agent["embedding"] == "local/all-minilm-l6-v2"
+    assert agent["compaction_settings"]["mode"] == "sliding_window"
+
+
+async def test_a_legacy_agent_speaks_by_tool_and_starts_with_a_greeting(http: httpx.AsyncClient) -> None:
+    agent = (await http.post("/v1/agents/", json={"agent_type": "memgpt_v2_agent"})).json()
+    assert {"tool_name": "send_message", "type": "exit_loop", "prompt_template": None} in agent["tool_rules"]
+    listed = (await http.get(f"/v1/agents/{agent['id']}/messages")).json()
+    assert [message["message_type"] for message in listed] == ["system_message", "assistant_message", "user_message"]
+    quiet = {"agent_type": "memgpt_v2_agent", "initial_message_sequence": []}
+    agent = (await http.post("/v1/agents/", json=quiet)).json()
+    assert len(agent["message_ids"]) == 1
+
+
+async def test_relations_are_empty_for_the_library_unless_asked_for(http: httpx.AsyncClient, agent_id: str) -> None:
+    url = f"/v1/agents/{agent_id}"
+    bare = (await http.get(url, headers=SDK)).json()
+    assert (bare["blocks"], bare["tools"], bare["memory"]["blocks"]) == ([], [], [])
+    asked = (await http.get(url, headers=SDK, params={"include": ["agent.blocks", "agent.tools"]})).json()
+    assert [block["label"] for block in asked["memory"]["blocks"]] == ["human"]
+    assert len(asked["tools"]) == 3
+    old = (await http.get(url, headers=SDK, params={"include_relationships": ["memory"]})).json()
+    assert (len(old["blocks"]), old["tools"]) == (1, [])
+    assert (await http.get(url)).json()["tools"] == asked["tools"]
+
+
+async def test_agents_are_listed_in_pages(http: httpx.AsyncClient) -> None:
+    made = [(await http.post("/v1/agents/", json={"name": f"A {n}", "tags": [f"t{n}"]})).json()["id"] for n in range(3)]
+    await http.post("/v1/agents/", json={"name": "Shy", "hidden": True})
+
+    async def listed(**params: Any) -> list[str]:
+        return [agent["id"] for agent in (await http.get("/v1/agents/", params=params)).json()]
+
+    assert await listed() == made[::-1]
+    assert await listed(order="asc") == made
+    assert await listed(limit=2) == made[:0:-1]
+    assert await listed(after=made[1]) == [made[0]]
+    assert await listed(before=made[1]) == [made[2]]
+    assert await listed(name="A 1") == [made[1]]
+    assert await listed(query_text="a 2") == [made[2]]
+    assert await listed(tags=["t0", "t1"]) == [made[1], made[0]]
+    assert await listed(tags=["t0", "t1"], match_all_tags=True) == []
+    assert len(await listed(show_hidden_agents=True)) == 4
+    assert (await http.get("/v1/agents/count")).json() == 3
+
+
+async def test_an_agent_is_changed_where_something_is_said(http: httpx.AsyncClient, agent_id: str) -> None:
+    url = f"/v1/agents/{agent_id}"
+    before = (await http.get(url)).json()
+    changes = {"name": "New", "tags": ["x"], "description": None, "context_window_limit": 9000, "tool_ids": []}
+    after = (await http.patch(url, json=changes)).json()
+    assert (after["name"], after["tags"], after["tools"]) == ("New", ["x"], [])
+    assert after["llm_config"]["context_window"] == 9000
+    assert after["blocks"] == before["blocks"]
+    rules = [{"type": "run_first", "tool_name": "conversation_search"}]
+    moved = (await http.patch(url, json={"model": "openai/gpt-4o-mini", "tool_rules": rules * 2})).json()
+    assert moved["model"] == "openai/gpt-4o-mini"
+    assert len(moved["tool_rules"]) == 1
+    limits = {"model_settings": {"provider_type": "openai", "max_output_tokens": 77, "temperature": 0.5}}
+    limited = (await http.patch(url, json=limits)).json()
+    assert limited["llm_config"]["max_tokens"] == limited["model_settings"]["max_output_tokens"] == 77
+    assert (await http.patch(url, json={"max_tokens": None})).json()["llm_config"]["max_tokens"] == 16384
+
+
+async def test_a_deleted_agent_is_gone_with_its_work(http: httpx.AsyncClient, agent_id: str, stage: Stage) -> None:
+    stage.plays = False
+    await http.post(f"/v1/agents/{agent_id}/messages/async", json={"input": "Hi"})
+    stage.cancel = _nothing  # type: ignore[method-assign]
+    answer = await http.delete(f"/v1/agents/{agent_id}")
+    assert answer.status_code == 200
+    assert "message" in answer.json()
+    assert (await http.get(f"/v1/agents/{agent_id}")).status_code == 404
+    assert (await http.delete(f"/v1/agents/{agent_id}")).status_code == 404
+    assert (await http.get("/v1/runs/")).json() == []
+
+
+async def _nothing(at: object) -> None:
+    return None
+
+
+async def test_a_block_is_read_and_changed_by_its_label(http: httpx.AsyncClient, agent_id: str) -> None:
+    url = f"/v1/agents/{agent_id}/core-memory/blocks"
+    (block,) = (await http.get(url)).json()
+    assert (await http.get(f"{url}/human")).json() == block
+    changed = (await http.patch(f"{url}/human", json={"value": "Name: Ann", "limit": 10})).json()
+    assert (changed["id"], changed["value"], changed["limit"]) == (block["id"], "Name: Ann", 10)
+    (system,) = (await http.get(f"/v1/agents/{agent_id}/messages")).json()
+    assert "Name: Ann" in system["content"]
+    assert (await http.patch(f"{url}/human", json={})).json() == changed
+    assert (await http.get(f"{url}/nothing")).status_code == 404
+    assert (await http.get(f"/v1/agents/{agent_id}/core-memory")).json()["blocks"] == [changed]
+    other = (await http.post("/v1/agents/", json={"block_ids": [block["id"]]})).json()
+    assert [shared["id"] for shared in other["blocks"]] == [block["id"]]
+    without = await http.patch(f"/v1/agents/{other['id']}/core-memory/blocks/detach/{block['id']}")
+    assert without.json()["blocks"] == []
+    assert (await http.patch(f"/v1/agents/{other['id']}/core-memory/blocks/detach/{block['id']}")).status_code == 404
+    again = await http.patch(f"/v1/agents/{other['id']}/core-memory/blocks/attach/{block['id']}")
+    assert again.json()["blocks"] == [changed]
+
+
+async def test_the_tools_of_an_agent_are_paged_by_id(http: httpx.AsyncClient, agent_id: str) -> None:
+    url = f"/v1/agents/{agent_id}/tools"
+    tools = [tool["id"] for tool in (await http.get(url)).json()]
+    assert tools == sorted(tools, reverse=True)
+    page = (await http.get(url, params={"after": tools[0], "limit": 1})).json()
+    assert [tool["id"] for tool in page] == tools[1:2]
+    assert (await http.get(url, params={"after": tools[-1]})).json() == []
+    page = (await http.get(url, params={"before": tools[2], "limit": 1})).json()
+    assert [tool["id"] for tool in page] == tools[1:2]
+    assert (await http.get(url, params={"after": "tool-unknown"})).status_code == 404
+
+
+async def test_models_are_listed(http: httpx.AsyncClient) -> None:
+    handles = [model["handle"] for model in (await http.get("/v1/models/")).json()]
+    assert handles == ["scripted/echo", "openai/gpt-4o-mini"]
+    only = (await http.get("/v1/models/", params={"provider_name": "openai"})).json()
+    assert [model["max_context_window"] for model in only] == [128_000]
+    assert (await http.get("/v1/models/embedding")).json()[0]["embedding_dim"] == 384
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"model": "noslash"}, 400, "model"),
+        ({"model": "scripted/unknown"}, 404, "unknown"),
+        ({"embedding": "nobody/none"}, 404, "embedding"),
+        ({"name": "a/b"}, 422, "name"),
+        ({"name": ""}, 422, "name"),
+        ({"name": 5}, 422, "name"),
+        ({"agent_type": "clever_agent"}, 422, "agent_type"),
+        ({"tools": ["no_such_tool"]}, 400, "no_such_tool"),
+        ({"tool_ids": ["tool-1"]}, 422, "tool_ids"),
+        ({"tool_ids": ["tool-00000000-0000-4000-8000-00000000dead"]}, 400, "tool_ids"),
+        ({"block_ids": ["block-00000000-0000-4000-8000-00000000dead"]}, 404, "Block not found"),
+        ({"folder_ids": ["source-x"]}, 404, "folder_ids"),
+        ({"identity_ids": ["identity-x"]}, 404, "identity_ids"),
+        ({"memory_blocks": [{"label": "a", "value": ""}, {"label": "a", "value": ""}]}, 409, "conflict"),
+        ({"memory_blocks": [{"label": "a"}]}, 422, "memory_blocks.0.value"),
+        ({"memory_blocks": [{"label": "a", "value": "", "limit": -1}]}, 422, "limit"),
+        ({"context_window_limit": 0}, 422, "context_window_limit"),
+        ({"context_window_limit": 10**30}, 422, "context_window_limit"),
+        ({"max_tokens": 10, "max_reasoning_tokens": 10}, 400, "max_reasoning_tokens"),
+        ({"timezone": "Mars/Base"}, 422, "timezone"),
+        ({"timezone": "../../etc/passwd"}, 422, "timezone"),
+        ({"metadata": {"a\u0000": 1}}, 422, "NUL"),
+        ({"metadata": [1]}, 422, "metadata"),
+        ({"secrets": {"KEY": 5}}, 422, "secrets"),
+        ({"tool_rules": [{"type": "run_first"}]}, 422, "tool_name"),
+        ({"tool_rules": [{"type": "nonsense", "tool_name": "x"}]}, 422, "tool_rules"),
+        ({"tool_rules": [{"type": "run_first", "tool_name": n} for n in ("a", "b")]}, 400, "run_first"),
+        ({"agent_type": "voice_convo_agent"}, 400, "enable_sleeptime"),
+        ({"model_settings": {"temperature": 9}}, 422, "temperature"),
+    ],
+)
+async def test_an_agent_that_cannot_be_made(http: httpx.AsyncClient, body: JsonObject, status: int, says: str) -> None:
+    answer = await http.post("/v1/agents/", json=body)
+    assert answer.status_code == status, answer.text
+    assert says in str(answer.json()["detail"])
+    assert (await http.get("/v1/agents/count")).json() == 0
+
+
+async def test_deep_documents_are_refused(http: httpx.AsyncClient) -> None:
+    deep: JsonObject = {}
+    for _ in range(40):
+        deep = {"a": deep}
+    answer = await http.post("/v1/agents/", json={"metadata": deep})
+    assert answer.status_code == 422
+    assert "nested" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "params"),
+    [
+        ("GET", "/v1/agents/{bad}", {}),
+        ("PATCH", "/v1/agents/{bad}", {}),
+        ("DELETE", "/v1/agents/{bad}", {}),
+        ("GET", "/v1/agents/{bad}/core-memory", {}),
+        ("GET", "/v1/agents/{bad}/core-memory/blocks", {}),
+        ("GET", "/v1/agents/{bad}/core-memory/blocks/human", {}),
+        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/human", {}),
+        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/attach/block-00000000-0000-4000-8000-00000000dead", {}),
+        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/detach/block-00000000-0000-4000-8000-00000000dead", {}),
+        ("GET", "/v1/agents/{bad}/tools", {}),
+        ("GET", "/v1/agents/{bad}/messages", {}),
+        ("POST", "/v1/agents/{bad}/messages", {}),
+        ("POST", "/v1/agents/{bad}/messages/stream", {}),
+        ("POST", "/v1/agents/{bad}/messages/async", {}),
+        ("POST", "/v1/agents/{bad}/messages/cancel", {}),
+        ("GET", "/v1/conversations/{bad}", {}),
+        ("GET", "/v1/conversations/{bad}/messages", {}),
+        ("POST", "/v1/conversations/{bad}/messages", {}),
+        ("POST", "/v1/conversations/{bad}/cancel", {}),
+        ("POST", "/v1/conversations/{bad}/stream", {}),
+    ],
+)
+async def test_ids_of_nothing_and_of_the_wrong_form(
+    http: httpx.AsyncClient, method: str, path: str, params: JsonObject
+) -> None:
+    body = {"json": {"input": "x"}} if method in ("POST", "PATCH") else {}
+    wrong = await http.request(method, path.format(bad="block-1"), params=params, **body)  # type: ignore[arg-type]
+    assert wrong.status_code == 422, wrong.text
+    assert "_id" in wrong.json()["detail"]
+    absent = await http.request(method, path.format(bad=MISSING), params=params, **body)  # type: ignore[arg-type]
+    assert absent.status_code == 404, absent.text
+    assert "not found" in absent.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/agents/",
+        "/v1/runs/",
+        "/v1/steps/",
+        "/v1/conversations/",
+        "/v1/agents/{agent}/messages",
+        "/v1/agents/{agent}/tools",
+        "/v1/agents/{agent}/core-memory/blocks",
+        "/v1/conversations/{agent}/messages",
+    ],
+)
+async def test_limits_and_orders_of_lists(http: httpx.AsyncClient, agent_id: str, path: str) -> None:
+    url = path.format(agent=agent_id)
+    for params in ({"limit": -1}, {"limit": 0}, {"limit": "many"}, {"limit": 10**40}, {"order": "up"}):
+        answer = await http.get(url, params=params)
+        assert answer.status_code == 422, (params, answer.text)
+        assert next(iter(params)) in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "cursor", "status"),
+    [
+        ("/v1/agents/", MISSING, 200),
+        ("/v1/runs/", "run-nowhere", 404),
+        ("/v1/steps/", "step-00000000-0000-4000-8000-00000000dead", 404),
+        ("/v1/agents/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 404),
+        ("/v1/agents/{agent}/core-memory/blocks", "block-nowhere", 404),
+        ("/v1/conversations/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 200),
+    ],
+)
+async def test_cursors_of_what_is_gone(
+    http: httpx.AsyncClient, agent_id: str, path: str, cursor: str, status: int
+) -> None:
+    for name in ("after", "before"):
+        answer = await http.get(path.format(agent=agent_id), params={name: cursor})
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/runs/run-nowhere", 404),
+        ("DELETE", "/v1/runs/run-nowhere", 404),
+        ("GET", "/v1/runs/run-nowhere/messages", 404),
+        ("GET", "/v1/runs/run-nowhere/usage", 404),
+        ("GET", "/v1/runs/run-nowhere/metrics", 404),
+        ("GET", "/v1/runs/run-nowhere/steps", 404),
+        ("POST", "/v1/runs/run-nowhere/stream", 404),
+        ("GET", "/v1/runs/?statuses=nonsense", 400),
+        ("GET", "/v1/runs/?stop_reason=nonsense", 422),
+        ("GET", "/v1/runs/?agent_id=nonsense", 422),
+        ("GET", "/v1/steps/nonsense", 422),
+        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead", 404),
+        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/messages", 404),
+        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/metrics", 404),
+        ("POST", "/v1/conversations/", 422),
+        ("POST", f"/v1/conversations/?agent_id={MISSING}", 404),
+        ("GET", "/v1/conversations/default", 400),
+        ("GET", "/v1/conversations/conv-00000000-0000-4000-8000-00000000dead", 404),
+        ("GET", "/v1/nowhere", 404),
+        ("PUT", "/v1/agents/", 405),
+    ],
+)
+async def test_other_refusals(http: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await http.request(method, path)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["detail"]
