@@ -21,21 +21,16 @@ async def print_agents(
 ) -> list[JsonObject]:
     """These agents as the wire has them, with the relations in `include`; a few queries, however many agents."""
     agent_ids = [agent.id for agent in agents]
-    blocks = await tx.agents.blocks(agent_ids) if "agent.blocks" in include else {}
-    tools = await tx.agents.tools(agent_ids) if "agent.tools" in include else {}
-    threads = {
-        thread.agent_id: thread.id for thread in await tx.conversations.of_agents(agent_ids) if thread.is_default
-    }
-    message_ids = await tx.messages.context_ids(list(threads.values()))
+    attached = await tx.agents.attached(agent_ids, blocks="agent.blocks" in include, tools="agent.tools" in include)
     printed = []
     for agent in agents:
-        thread = threads.get(agent.id, "")
+        own = attached[agent.id]
         relations = Relations(
-            blocks=blocks.get(agent.id, ()),
-            tools=tools.get(agent.id, ()),
+            blocks=own.blocks,
+            tools=own.tools,
             secrets=await _secrets(caller, tx, agent) if "agent.secrets" in include else (),
-            pending_approval=await _pending(tx, thread) if "agent.pending_approval" in include else None,
-            message_ids=message_ids.get(thread, ()),
+            pending_approval=await _pending(tx, own.conversation_id) if "agent.pending_approval" in include else None,
+            message_ids=own.message_ids,
         )
         printed.append(print_agent(agent, relations, include))
     return printed

@@ -59,7 +59,7 @@ async def list_core_memory_blocks(
     """The memory blocks of an agent, by id."""
     async with caller.transaction() as tx:
         await tx.agents.get(agent_id)
-        blocks = (await tx.agents.blocks([agent_id]))[agent_id]
+        blocks = (await tx.agents.attached([agent_id], blocks=True, tools=False))[agent_id].blocks
     return Json(_page([print_block(block) for block in blocks], before, after, limit, order, "Block"))
 
 
@@ -144,7 +144,7 @@ async def list_tools_for_agent(
     """The tools of an agent."""
     async with caller.transaction() as tx:
         await tx.agents.get(agent_id)
-        tools = (await tx.agents.tools([agent_id]))[agent_id]
+        tools = (await tx.agents.attached([agent_id], blocks=False, tools=True))[agent_id].tools
     return Json(_page([print_tool(tool) for tool in tools], before, after, limit, order, "Tool"))
 
 

@@ -27,6 +27,13 @@ Included = Annotated[list[Include] | None, Query(description="Relations to fill 
 OldIncluded = Annotated[list[str] | None, Query(deprecated=True, max_length=20)]
 
 
+@router.get("/v1/agents/count", operation_id="count_agents", response_model=int, responses=documented())
+async def count_agents(caller: Asking) -> Json:
+    """How many agents there are, hidden ones not counted."""
+    async with caller.transaction() as tx:
+        return Json(await tx.agents.count())
+
+
 @router.get(
     "/v1/agents/{agent_id}", operation_id="retrieve_agent", response_model=AgentState, responses=documented(404)
 )
@@ -38,13 +45,6 @@ async def retrieve_agent(
     async with caller.transaction() as tx:
         (printed,) = await print_agents(caller, tx, [await tx.agents.get(agent_id)], wanted)
     return Json(printed)
-
-
-@router.get("/v1/agents/count", operation_id="count_agents", response_model=int, responses=documented())
-async def count_agents(caller: Asking) -> Json:
-    """How many agents there are, hidden ones not counted."""
-    async with caller.transaction() as tx:
-        return Json(await tx.agents.count())
 
 
 @router.get("/v1/agents/", operation_id="list_agents", response_model=list[AgentState], responses=documented())

@@ -147,7 +147,7 @@ async def retrieve_metrics_for_run(run_id: RunPath, caller: Asking) -> Json:
         run = await tx.runs.get(run_id)
         steps = await tx.steps.of_run(run_id)
         called = {call.name for step in steps for call in await tx.steps.calls(run_id, step.index)}
-        tools = (await tx.agents.tools([run.agent_id]))[run.agent_id]
+        tools = (await tx.agents.attached([run.agent_id], blocks=False, tools=True))[run.agent_id].tools
     metrics: JsonObject = {
         "id": run.id,
         "agent_id": run.agent_id,

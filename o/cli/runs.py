@@ -8,9 +8,12 @@ import typer
 from o.cli.agents import find
 from o.cli.client import Api
 from o.cli.output import Json, emit, say, short, table
+from o.errors import Conflict
 from o.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and cancel runs.")
+
+_ACTIVE = ("created", "running")
 
 Run = Annotated[str, typer.Argument(help="Id of the run.")]
 
@@ -76,6 +79,8 @@ def cancel(run: Run, json: Json = False) -> None:
     """Cancel a run; what it has written stays."""
     with Api(Settings.load()) as api:
         found = api.get(f"/v1/runs/{run}")
+        if found["status"] not in _ACTIVE:
+            raise Conflict(f"{run} has ended already ({found['status']}): there is nothing to cancel")
         outcome = api.post(f"/v1/agents/{found['agent_id']}/messages/cancel", {"run_ids": [run]})
     if json:
         emit(outcome)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
@@ -188,7 +188,7 @@ class _Wire:
             raise InvalidReply("the local model process answered something that is no JSON object")
         return answer
 
-    def _refuse(self, response: httpx.Response) -> None:
+    def _refuse(self, response: httpx.Response) -> NoReturn:
         raise failure(
             response.status_code,
             response.json(),

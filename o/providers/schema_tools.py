@@ -22,11 +22,7 @@ _KEPT = ("type", "enum", "const")
 
 
 def offered(request: ModelRequest) -> tuple[ToolSpec, ...]:
-    """The tools the model may call now.
-
-    Raises:
-        InvalidReply: never; a named tool that is not among the tools leaves none.
-    """
+    """The tools the model may call now; none, if the one named is not among them."""
     match request.tool_choice.mode:
         case "none":
             return ()

@@ -35,7 +35,8 @@ from o.providers.base import Profile
 
 _PROFILE = Profile(context_window=128_000, max_output_tokens=16_384, parallel_tool_calls=True, reasoning=True)
 _MODELS = ("echo", "json", "silent")
-_ERRORS: dict[str, type[ModelError]] = {kind.code: kind for kind in [ModelError, *ModelError.__subclasses__()]}
+_KINDS: list[type[ModelError]] = [ModelError, *ModelError.__subclasses__()]
+_ERRORS = {kind.code: kind for kind in _KINDS}
 _FILLERS: dict[str, Any] = {"string": "x", "integer": 1, "number": 1, "boolean": True, "array": [], "null": None}
 
 

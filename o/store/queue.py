@@ -4,12 +4,13 @@ Lock order, everywhere: the conversation row, then the run row. Whoever ends a r
 next one in the same transaction, and returns what must be started once it is committed.
 """
 
+import json
 from dataclasses import dataclass, replace
 
 from o import ids
 from o.contracts.turn import StepRef
 from o.domain.json import JsonObject
-from o.domain.messages import Message
+from o.domain.messages import Message, TextPart
 from o.domain.request import PLAN, TurnOptions
 from o.domain.stop import StopReason, stop_reason_of
 from o.errors import Conflict, ConversationBusy, PendingApproval, Unprocessable
@@ -85,10 +86,14 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
             run_id=conversation.active_run_id,
         )
     plan = None
+    given = request.input
     if answers:
         plan = await answered_plan(tx, conversation, pending, answers)
-    run_id = request.input[0].run_id if request.input else None
+        if plan is None:
+            given = tuple(_kept_alive(message) if message.approvals else message for message in given)
+    run_id = request.input[0].run_id
     assert run_id is not None  # whoever builds the input gives it its run
+    free = conversation.active_run_id is None
     late = plan is not None and any(not message.approvals for message in request.input)
     options = request.options.model_copy(update={"late_input": late})
     await tx.runs.add(
@@ -101,24 +106,28 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
         body_hash=request.body_hash,
         idempotency_key=request.idempotency_key,
         callback_url=request.callback_url,
+        taken=free,
     )
-    free = conversation.active_run_id is None
-    first = [message for message in request.input if not late or message.approvals]
-    later = [message for message in request.input if late and not message.approvals]
+    first = [message for message in given if not late or message.approvals]
+    later = [message for message in given if late and not message.approvals]
     await tx.messages.add(first, queued=not free)
     await tx.messages.add(later, queued=True)
-    await tx.conversations.heard(conversation.id)
+    await tx.conversations.heard(conversation.id, taken_by=run_id if free else None)
     step_id = ids.new("step")
     outcome = None
     if plan is not None and pending is not None:
         await tx.approvals.settle(pending.id, "answered", run_id=run_id)
         step_id, outcome = pending.step_id, PLAN.dump_python(plan, mode="json")
     if not free:
-        if outcome is not None:
-            raise ConversationBusy("the conversation is busy", run_id=conversation.active_run_id)
         return Accepted(run_id, None)
-    at = await _take(tx, conversation, run_id, step_id, outcome)
-    return Accepted(run_id, at)
+    await tx.steps.add(run_id, 0, step_id, request.agent_id, outcome=outcome)
+    return Accepted(run_id, _first_step(tx, conversation, run_id))
+
+
+def _kept_alive(answer: Message) -> Message:
+    """What stands for a repeated answer: the calls have run, so the model is only asked to go on."""
+    note = json.dumps({"type": "heartbeat", "reason": "This approval was answered before; please go on."})
+    return replace(answer, role="user", content=(TextPart(note),), approvals=())
 
 
 async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
@@ -159,13 +168,7 @@ def step_ref(run: RunRecord) -> StepRef:
     )
 
 
-async def _take(
-    tx: Transaction, conversation: ConversationRecord, run_id: str, step_id: str, outcome: JsonObject | None = None
-) -> StepRef:
-    """Give the (locked, free) conversation to a run and write its first step."""
-    await tx.conversations.take(conversation.id, run_id)
-    await tx.runs.taken(run_id)
-    await tx.steps.add(run_id, 0, step_id, conversation.agent_id, outcome=outcome)
+def _first_step(tx: Transaction, conversation: ConversationRecord, run_id: str) -> StepRef:
     return StepRef(
         org_id=tx.org_id,
         agent_id=conversation.agent_id,
@@ -182,7 +185,10 @@ async def hand_over(tx: Transaction, conversation: ConversationRecord, *, waits:
         await tx.conversations.take(conversation.id, None)
         return None
     await tx.messages.place(queued.id)
-    return await _take(tx, conversation, queued.id, ids.new("step"))
+    await tx.conversations.take(conversation.id, queued.id)
+    await tx.runs.taken(queued.id)
+    await tx.steps.add(queued.id, 0, ids.new("step"), conversation.agent_id)
+    return _first_step(tx, conversation, queued.id)
 
 
 async def end(
@@ -197,15 +203,7 @@ async def end(
     """End a (locked) run: its row, its terminal event, and the conversation handed over."""
     if run.cancel_requested_at is not None:
         stop, error = "cancelled", None
-    await tx.runs.finish(run.id, stop, error)
-    steps = await tx.steps.of_run(run.id)
-    usage = {
-        "step_count": len(steps),
-        "prompt_tokens": sum(step.prompt_tokens for step in steps),
-        "completion_tokens": sum(step.completion_tokens for step in steps),
-        "cached_input_tokens": sum(step.cached_input_tokens for step in steps),
-        "reasoning_tokens": sum(step.reasoning_tokens for step in steps),
-    }
+    usage = await tx.runs.finish(run.id, stop, error)
     data = {"stop_reason": stop, "usage": usage, "error": error}
     await tx.events.append(run.id, run.step_index, attempt, [Event("end", data)])
     if conversation.active_run_id != run.id:

@@ -118,7 +118,7 @@ async def answer(
     plan = _step_plan(planned, asked.agent)
     if plan.batches:
         return plan, None
-    start, outcome = await _move_on(tx, at, asked.agent, conversation, run, step, planned)
+    start, outcome = await _move_on(tx, at, asked.agent, conversation, run, step, planned, asked.history)
     return StepPlan(outcome=outcome), start
 
 
@@ -264,7 +264,8 @@ async def advance(tx: Transaction, at: StepRef) -> tuple[StepOutcome, StepRef | 
         return StepOutcome(stop=step.stop_reason or run.stop_reason), await queue.following(tx, conversation, at)
     agent = await tx.agents.whole(at.agent_id)
     planned = PLAN.validate_python(step.outcome)
-    start, outcome = await _move_on(tx, at, agent, conversation, run, step, planned)
+    history = await tx.steps.history(at.run_id)
+    start, outcome = await _move_on(tx, at, agent, conversation, run, step, planned, history)
     return outcome, start
 
 
@@ -276,12 +277,12 @@ async def _move_on(
     run: RunRecord,
     step: StepRecord,
     planned: loop.Plan,
+    history: Sequence[PastCall],
 ) -> tuple[StepRef | None, StepOutcome]:
     options = TurnOptions.model_validate(run.request)
     returns: Sequence[ToolReturn] = ()
     if planned.calls and not planned.pending:
         returns = await store_returns(tx, at, step.id, planned, run, agent.agent_type)
-    history = await tx.steps.history(at.run_id)
     verdict = loop.after_tools(planned, returns, agent, history, options.max_steps - at.index - 1)
     if run.cancel_requested_at is not None:
         verdict = loop.Verdict("cancelled")

@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-import pytest
 
 from o.domain.json import JsonObject
 from tests.api.conftest import Stage
@@ -163,45 +162,45 @@ async def test_models_are_listed(http: httpx.AsyncClient) -> None:
     assert (await http.get("/v1/models/embedding")).json()[0]["embedding_dim"] == 384
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "says"),
-    [
-        ({"model": "noslash"}, 400, "model"),
-        ({"model": "scripted/unknown"}, 404, "unknown"),
-        ({"embedding": "nobody/none"}, 404, "embedding"),
-        ({"name": "a/b"}, 422, "name"),
-        ({"name": ""}, 422, "name"),
-        ({"name": 5}, 422, "name"),
-        ({"agent_type": "clever_agent"}, 422, "agent_type"),
-        ({"tools": ["no_such_tool"]}, 400, "no_such_tool"),
-        ({"tool_ids": ["tool-1"]}, 422, "tool_ids"),
-        ({"tool_ids": ["tool-00000000-0000-4000-8000-00000000dead"]}, 400, "tool_ids"),
-        ({"block_ids": ["block-00000000-0000-4000-8000-00000000dead"]}, 404, "Block not found"),
-        ({"folder_ids": ["source-x"]}, 404, "folder_ids"),
-        ({"identity_ids": ["identity-x"]}, 404, "identity_ids"),
-        ({"memory_blocks": [{"label": "a", "value": ""}, {"label": "a", "value": ""}]}, 409, "conflict"),
-        ({"memory_blocks": [{"label": "a"}]}, 422, "memory_blocks.0.value"),
-        ({"memory_blocks": [{"label": "a", "value": "", "limit": -1}]}, 422, "limit"),
-        ({"context_window_limit": 0}, 422, "context_window_limit"),
-        ({"context_window_limit": 10**30}, 422, "context_window_limit"),
-        ({"max_tokens": 10, "max_reasoning_tokens": 10}, 400, "max_reasoning_tokens"),
-        ({"timezone": "Mars/Base"}, 422, "timezone"),
-        ({"timezone": "../../etc/passwd"}, 422, "timezone"),
-        ({"metadata": {"a\u0000": 1}}, 422, "NUL"),
-        ({"metadata": [1]}, 422, "metadata"),
-        ({"secrets": {"KEY": 5}}, 422, "secrets"),
-        ({"tool_rules": [{"type": "run_first"}]}, 422, "tool_name"),
-        ({"tool_rules": [{"type": "nonsense", "tool_name": "x"}]}, 422, "tool_rules"),
-        ({"tool_rules": [{"type": "run_first", "tool_name": n} for n in ("a", "b")]}, 400, "run_first"),
-        ({"agent_type": "voice_convo_agent"}, 400, "enable_sleeptime"),
-        ({"model_settings": {"temperature": 9}}, 422, "temperature"),
-    ],
-)
-async def test_an_agent_that_cannot_be_made(http: httpx.AsyncClient, body: JsonObject, status: int, says: str) -> None:
-    answer = await http.post("/v1/agents/", json=body)
-    assert answer.status_code == status, answer.text
-    assert says in str(answer.json()["detail"])
-    assert (await http.get("/v1/agents/count")).json() == 0
+_AN_AGENT_THAT_CANNOT_BE_MADE: list[tuple[JsonObject, int, str]] = [
+    ({"model": "noslash"}, 400, "model"),
+    ({"model": "scripted/unknown"}, 404, "unknown"),
+    ({"embedding": "nobody/none"}, 404, "embedding"),
+    ({"name": "a/b"}, 422, "name"),
+    ({"name": ""}, 422, "name"),
+    ({"name": 5}, 422, "name"),
+    ({"agent_type": "clever_agent"}, 422, "agent_type"),
+    ({"tools": ["no_such_tool"]}, 400, "no_such_tool"),
+    ({"tool_ids": ["tool-1"]}, 422, "tool_ids"),
+    ({"tool_ids": ["tool-00000000-0000-4000-8000-00000000dead"]}, 400, "tool_ids"),
+    ({"block_ids": ["block-00000000-0000-4000-8000-00000000dead"]}, 404, "Block not found"),
+    ({"folder_ids": ["source-x"]}, 404, "folder_ids"),
+    ({"identity_ids": ["identity-x"]}, 404, "identity_ids"),
+    ({"memory_blocks": [{"label": "a", "value": ""}, {"label": "a", "value": ""}]}, 409, "conflict"),
+    ({"memory_blocks": [{"label": "a"}]}, 422, "memory_blocks.0.value"),
+    ({"memory_blocks": [{"label": "a", "value": "", "limit": -1}]}, 422, "limit"),
+    ({"context_window_limit": 0}, 422, "context_window_limit"),
+    ({"context_window_limit": 10**30}, 422, "context_window_limit"),
+    ({"max_tokens": 10, "max_reasoning_tokens": 10}, 400, "max_reasoning_tokens"),
+    ({"timezone": "Mars/Base"}, 422, "timezone"),
+    ({"timezone": "../../etc/passwd"}, 422, "timezone"),
+    ({"metadata": {"a\u0000": 1}}, 422, "NUL"),
+    ({"metadata": [1]}, 422, "metadata"),
+    ({"secrets": {"KEY": 5}}, 422, "secrets"),
+    ({"tool_rules": [{"type": "run_first"}]}, 422, "tool_name"),
+    ({"tool_rules": [{"type": "nonsense", "tool_name": "x"}]}, 422, "tool_rules"),
+    ({"tool_rules": [{"type": "run_first", "tool_name": n} for n in ("a", "b")]}, 400, "run_first"),
+    ({"agent_type": "voice_convo_agent"}, 400, "enable_sleeptime"),
+    ({"model_settings": {"temperature": 9}}, 422, "temperature"),
+]
+
+
+async def test_an_agent_that_cannot_be_made(http: httpx.AsyncClient) -> None:
+    for body, status, says in _AN_AGENT_THAT_CANNOT_BE_MADE:
+        answer = await http.post("/v1/agents/", json=body)
+        assert answer.status_code == status, answer.text
+        assert says in str(answer.json()["detail"])
+        assert (await http.get("/v1/agents/count")).json() == 0
 
 
 async def test_deep_documents_are_refused(http: httpx.AsyncClient) -> None:
@@ -213,109 +212,105 @@ async def test_deep_documents_are_refused(http: httpx.AsyncClient) -> None:
     assert "nested" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "params"),
-    [
-        ("GET", "/v1/agents/{bad}", {}),
-        ("PATCH", "/v1/agents/{bad}", {}),
-        ("DELETE", "/v1/agents/{bad}", {}),
-        ("GET", "/v1/agents/{bad}/core-memory", {}),
-        ("GET", "/v1/agents/{bad}/core-memory/blocks", {}),
-        ("GET", "/v1/agents/{bad}/core-memory/blocks/human", {}),
-        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/human", {}),
-        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/attach/block-00000000-0000-4000-8000-00000000dead", {}),
-        ("PATCH", "/v1/agents/{bad}/core-memory/blocks/detach/block-00000000-0000-4000-8000-00000000dead", {}),
-        ("GET", "/v1/agents/{bad}/tools", {}),
-        ("GET", "/v1/agents/{bad}/messages", {}),
-        ("POST", "/v1/agents/{bad}/messages", {}),
-        ("POST", "/v1/agents/{bad}/messages/stream", {}),
-        ("POST", "/v1/agents/{bad}/messages/async", {}),
-        ("POST", "/v1/agents/{bad}/messages/cancel", {}),
-        ("GET", "/v1/conversations/{bad}", {}),
-        ("GET", "/v1/conversations/{bad}/messages", {}),
-        ("POST", "/v1/conversations/{bad}/messages", {}),
-        ("POST", "/v1/conversations/{bad}/cancel", {}),
-        ("POST", "/v1/conversations/{bad}/stream", {}),
-    ],
-)
-async def test_ids_of_nothing_and_of_the_wrong_form(
-    http: httpx.AsyncClient, method: str, path: str, params: JsonObject
-) -> None:
-    body = {"json": {"input": "x"}} if method in ("POST", "PATCH") else {}
-    wrong = await http.request(method, path.format(bad="block-1"), params=params, **body)  # type: ignore[arg-type]
-    assert wrong.status_code == 422, wrong.text
-    assert "_id" in wrong.json()["detail"]
-    absent = await http.request(method, path.format(bad=MISSING), params=params, **body)  # type: ignore[arg-type]
-    assert absent.status_code == 404, absent.text
-    assert "not found" in absent.json()["detail"]
+_IDS_OF_NOTHING_AND_OF_THE_WRONG_FORM: list[tuple[str, str, JsonObject]] = [
+    ("GET", "/v1/agents/{bad}", {}),
+    ("PATCH", "/v1/agents/{bad}", {}),
+    ("DELETE", "/v1/agents/{bad}", {}),
+    ("GET", "/v1/agents/{bad}/core-memory", {}),
+    ("GET", "/v1/agents/{bad}/core-memory/blocks", {}),
+    ("GET", "/v1/agents/{bad}/core-memory/blocks/human", {}),
+    ("PATCH", "/v1/agents/{bad}/core-memory/blocks/human", {}),
+    ("PATCH", "/v1/agents/{bad}/core-memory/blocks/attach/block-00000000-0000-4000-8000-00000000dead", {}),
+    ("PATCH", "/v1/agents/{bad}/core-memory/blocks/detach/block-00000000-0000-4000-8000-00000000dead", {}),
+    ("GET", "/v1/agents/{bad}/tools", {}),
+    ("GET", "/v1/agents/{bad}/messages", {}),
+    ("POST", "/v1/agents/{bad}/messages", {}),
+    ("POST", "/v1/agents/{bad}/messages/stream", {}),
+    ("POST", "/v1/agents/{bad}/messages/async", {}),
+    ("POST", "/v1/agents/{bad}/messages/cancel", {}),
+    ("GET", "/v1/conversations/{bad}", {}),
+    ("GET", "/v1/conversations/{bad}/messages", {}),
+    ("POST", "/v1/conversations/{bad}/messages", {}),
+    ("POST", "/v1/conversations/{bad}/cancel", {}),
+    ("POST", "/v1/conversations/{bad}/stream", {}),
+]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/agents/",
-        "/v1/runs/",
-        "/v1/steps/",
-        "/v1/conversations/",
-        "/v1/agents/{agent}/messages",
-        "/v1/agents/{agent}/tools",
-        "/v1/agents/{agent}/core-memory/blocks",
-        "/v1/conversations/{agent}/messages",
-    ],
-)
-async def test_limits_and_orders_of_lists(http: httpx.AsyncClient, agent_id: str, path: str) -> None:
-    url = path.format(agent=agent_id)
-    for params in ({"limit": -1}, {"limit": 0}, {"limit": "many"}, {"limit": 10**40}, {"order": "up"}):
-        answer = await http.get(url, params=params)
-        assert answer.status_code == 422, (params, answer.text)
-        assert next(iter(params)) in answer.json()["detail"]
+async def test_ids_of_nothing_and_of_the_wrong_form(http: httpx.AsyncClient) -> None:
+    for method, path, params in _IDS_OF_NOTHING_AND_OF_THE_WRONG_FORM:
+        body = {"json": {"input": "x"}} if method in ("POST", "PATCH") else {}
+        wrong = await http.request(method, path.format(bad="block-1"), params=params, **body)  # type: ignore[arg-type]
+        assert wrong.status_code == 422, wrong.text
+        assert "_id" in wrong.json()["detail"]
+        absent = await http.request(method, path.format(bad=MISSING), params=params, **body)  # type: ignore[arg-type]
+        assert absent.status_code == 404, absent.text
+        assert "not found" in absent.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("path", "cursor", "status"),
-    [
-        ("/v1/agents/", MISSING, 200),
-        ("/v1/runs/", "run-nowhere", 404),
-        ("/v1/steps/", "step-00000000-0000-4000-8000-00000000dead", 404),
-        ("/v1/agents/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 404),
-        ("/v1/agents/{agent}/core-memory/blocks", "block-nowhere", 404),
-        ("/v1/conversations/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 200),
-    ],
-)
-async def test_cursors_of_what_is_gone(
-    http: httpx.AsyncClient, agent_id: str, path: str, cursor: str, status: int
-) -> None:
-    for name in ("after", "before"):
-        answer = await http.get(path.format(agent=agent_id), params={name: cursor})
+_LIMITS_AND_ORDERS_OF_LISTS: list[str] = [
+    "/v1/agents/",
+    "/v1/runs/",
+    "/v1/steps/",
+    "/v1/conversations/",
+    "/v1/agents/{agent}/messages",
+    "/v1/agents/{agent}/tools",
+    "/v1/agents/{agent}/core-memory/blocks",
+    "/v1/conversations/{agent}/messages",
+]
+
+
+async def test_limits_and_orders_of_lists(http: httpx.AsyncClient, agent_id: str) -> None:
+    for path in _LIMITS_AND_ORDERS_OF_LISTS:
+        url = path.format(agent=agent_id)
+        for params in ({"limit": -1}, {"limit": 0}, {"limit": "many"}, {"limit": 10**40}, {"order": "up"}):
+            answer = await http.get(url, params=params)
+            assert answer.status_code == 422, (params, answer.text)
+            assert next(iter(params)) in answer.json()["detail"]
+
+
+_CURSORS_OF_WHAT_IS_GONE: list[tuple[str, str, int]] = [
+    ("/v1/agents/", MISSING, 200),
+    ("/v1/runs/", "run-nowhere", 404),
+    ("/v1/steps/", "step-00000000-0000-4000-8000-00000000dead", 404),
+    ("/v1/agents/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 404),
+    ("/v1/agents/{agent}/core-memory/blocks", "block-nowhere", 404),
+    ("/v1/conversations/{agent}/messages", "message-00000000-0000-4000-8000-00000000dead", 200),
+]
+
+
+async def test_cursors_of_what_is_gone(http: httpx.AsyncClient, agent_id: str) -> None:
+    for path, cursor, status in _CURSORS_OF_WHAT_IS_GONE:
+        for name in ("after", "before"):
+            answer = await http.get(path.format(agent=agent_id), params={name: cursor})
+            assert answer.status_code == status, answer.text
+
+
+_OTHER_REFUSALS: list[tuple[str, str, int]] = [
+    ("GET", "/v1/runs/run-nowhere", 404),
+    ("DELETE", "/v1/runs/run-nowhere", 404),
+    ("GET", "/v1/runs/run-nowhere/messages", 404),
+    ("GET", "/v1/runs/run-nowhere/usage", 404),
+    ("GET", "/v1/runs/run-nowhere/metrics", 404),
+    ("GET", "/v1/runs/run-nowhere/steps", 404),
+    ("POST", "/v1/runs/run-nowhere/stream", 404),
+    ("GET", "/v1/runs/?statuses=nonsense", 400),
+    ("GET", "/v1/runs/?stop_reason=nonsense", 422),
+    ("GET", "/v1/runs/?agent_id=nonsense", 422),
+    ("GET", "/v1/steps/nonsense", 422),
+    ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead", 404),
+    ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/messages", 404),
+    ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/metrics", 404),
+    ("POST", "/v1/conversations/", 422),
+    ("POST", f"/v1/conversations/?agent_id={MISSING}", 404),
+    ("GET", "/v1/conversations/default", 400),
+    ("GET", "/v1/conversations/conv-00000000-0000-4000-8000-00000000dead", 404),
+    ("GET", "/v1/nowhere", 404),
+    ("PUT", "/v1/agents/", 405),
+]
+
+
+async def test_other_refusals(http: httpx.AsyncClient) -> None:
+    for method, path, status in _OTHER_REFUSALS:
+        answer = await http.request(method, path)
         assert answer.status_code == status, answer.text
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v1/runs/run-nowhere", 404),
-        ("DELETE", "/v1/runs/run-nowhere", 404),
-        ("GET", "/v1/runs/run-nowhere/messages", 404),
-        ("GET", "/v1/runs/run-nowhere/usage", 404),
-        ("GET", "/v1/runs/run-nowhere/metrics", 404),
-        ("GET", "/v1/runs/run-nowhere/steps", 404),
-        ("POST", "/v1/runs/run-nowhere/stream", 404),
-        ("GET", "/v1/runs/?statuses=nonsense", 400),
-        ("GET", "/v1/runs/?stop_reason=nonsense", 422),
-        ("GET", "/v1/runs/?agent_id=nonsense", 422),
-        ("GET", "/v1/steps/nonsense", 422),
-        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead", 404),
-        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/messages", 404),
-        ("GET", "/v1/steps/step-00000000-0000-4000-8000-00000000dead/metrics", 404),
-        ("POST", "/v1/conversations/", 422),
-        ("POST", f"/v1/conversations/?agent_id={MISSING}", 404),
-        ("GET", "/v1/conversations/default", 400),
-        ("GET", "/v1/conversations/conv-00000000-0000-4000-8000-00000000dead", 404),
-        ("GET", "/v1/nowhere", 404),
-        ("PUT", "/v1/agents/", 405),
-    ],
-)
-async def test_other_refusals(http: httpx.AsyncClient, method: str, path: str, status: int) -> None:
-    answer = await http.request(method, path)
-    assert answer.status_code == status, answer.text
-    assert answer.json()["detail"]
+        assert answer.json()["detail"]

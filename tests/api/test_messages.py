@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import httpx
-import pytest
 
 from o.domain.json import JsonObject
 from tests.api.conftest import Stage
@@ -189,49 +188,47 @@ async def test_a_busy_conversation_refuses_where_an_agent_queues(
     assert (await http.get(f"/v1/conversations/{thread}")).json()["agent_id"] == agent_id
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        ({}, "messages"),
-        ({"messages": []}, "messages"),
-        ({"messages": [{"role": "user", "content": "x"}], "input": "x"}, "messages"),
-        ({"input": 5}, "input"),
-        ({"input": []}, "input"),
-        ({"input": "a\u0000b"}, "NUL"),
-        ({"messages": [{"role": "wizard", "content": "x"}]}, "role"),
-        ({"messages": [{"role": "user"}]}, "content"),
-        ({"messages": [{"role": "user", "content": "x"}, {"type": "approval", "approvals": []}]}, "approvals"),
-        ({"messages": [{"type": "approval"}]}, "approvals"),
-        ({"messages": [{"type": "nonsense"}]}, "messages.0"),
-        ({"input": "x", "max_steps": 0}, "max_steps"),
-        ({"input": "x", "max_steps": "3"}, "max_steps"),
-        ({"input": "x", "stream_tokens": True}, "stream_tokens"),
-        ({"input": "x", "background": True}, "background"),
-        ({"input": "x", "include_pings": False}, "include_pings"),
-        ({"input": "x", "client_tools": [{"name": "no spaces please"}]}, "client_tools"),
-        ({"input": [{"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}]}, "url"),
-    ],
-)
-async def test_what_cannot_be_sent(http: httpx.AsyncClient, agent_id: str, body: JsonObject, says: str) -> None:
-    answer = await http.post(f"/v1/agents/{agent_id}/messages", json=body)
-    assert answer.status_code == 422, answer.text
-    assert says in answer.json()["detail"]
-    assert isinstance(answer.json()["trace_id"], str)
-    assert (await http.get("/v1/runs/", params={"agent_id": agent_id})).json() == []
+_WHAT_CANNOT_BE_SENT: list[tuple[JsonObject, str]] = [
+    ({}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": [{"role": "user", "content": "x"}], "input": "x"}, "messages"),
+    ({"input": 5}, "input"),
+    ({"input": []}, "input"),
+    ({"input": "a\u0000b"}, "NUL"),
+    ({"messages": [{"role": "wizard", "content": "x"}]}, "role"),
+    ({"messages": [{"role": "user"}]}, "content"),
+    ({"messages": [{"role": "user", "content": "x"}, {"type": "approval", "approvals": []}]}, "approvals"),
+    ({"messages": [{"type": "approval"}]}, "approvals"),
+    ({"messages": [{"type": "nonsense"}]}, "messages.0"),
+    ({"input": "x", "max_steps": 0}, "max_steps"),
+    ({"input": "x", "max_steps": "3"}, "max_steps"),
+    ({"input": "x", "stream_tokens": True}, "stream_tokens"),
+    ({"input": "x", "background": True}, "background"),
+    ({"input": "x", "include_pings": False}, "include_pings"),
+    ({"input": "x", "client_tools": [{"name": "no spaces please"}]}, "client_tools"),
+    ({"input": [{"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}]}, "url"),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ({"messages": [{"type": "approval", "approvals": [{"tool_call_id": "c", "approve": True}]}]}, 400),
-        ({"messages": [{"type": "tool_return", "tool_returns": [{"tool_call_id": "c", "tool_return": "x"}]}]}, 400),
-        ({"input": "x", "override_model": "scripted/unknown"}, 404),
-        ({"input": "x", "override_model": "noslash"}, 400),
-    ],
-)
-async def test_what_is_refused_on_second_sight(
-    http: httpx.AsyncClient, agent_id: str, body: JsonObject, status: int
-) -> None:
-    answer = await http.post(f"/v1/agents/{agent_id}/messages", json=body)
-    assert answer.status_code == status, answer.text
-    assert (await http.get("/v1/runs/", params={"agent_id": agent_id})).json() == []
+async def test_what_cannot_be_sent(http: httpx.AsyncClient, agent_id: str) -> None:
+    for body, says in _WHAT_CANNOT_BE_SENT:
+        answer = await http.post(f"/v1/agents/{agent_id}/messages", json=body)
+        assert answer.status_code == 422, answer.text
+        assert says in answer.json()["detail"]
+        assert isinstance(answer.json()["trace_id"], str)
+        assert (await http.get("/v1/runs/", params={"agent_id": agent_id})).json() == []
+
+
+_WHAT_IS_REFUSED_ON_SECOND_SIGHT: list[tuple[JsonObject, int]] = [
+    ({"messages": [{"type": "approval", "approvals": [{"tool_call_id": "c", "approve": True}]}]}, 400),
+    ({"messages": [{"type": "tool_return", "tool_returns": [{"tool_call_id": "c", "tool_return": "x"}]}]}, 400),
+    ({"input": "x", "override_model": "scripted/unknown"}, 404),
+    ({"input": "x", "override_model": "noslash"}, 400),
+]
+
+
+async def test_what_is_refused_on_second_sight(http: httpx.AsyncClient, agent_id: str) -> None:
+    for body, status in _WHAT_IS_REFUSED_ON_SECOND_SIGHT:
+        answer = await http.post(f"/v1/agents/{agent_id}/messages", json=body)
+        assert answer.status_code == status, answer.text
+        assert (await http.get("/v1/runs/", params={"agent_id": agent_id})).json() == []

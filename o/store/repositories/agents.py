@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from psycopg import sql
@@ -42,6 +43,16 @@ class AgentFilter:
     limit: int = 50
     order: Literal["asc", "desc"] = "desc"
     order_by: Literal["created_at", "updated_at", "last_run_completion"] = "created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What belongs to an agent: its own conversation and what is in context there, its blocks and tools."""
+
+    conversation_id: str
+    message_ids: Sequence[str]
+    blocks: Sequence[BlockRecord]
+    tools: Sequence[ToolRecord]
 
 
 class Agents(Repository):
@@ -156,29 +167,30 @@ class Agents(Repository):
             created_at=row["created_at"],
         )
 
-    async def tools(self, agent_ids: Sequence[str]) -> Mapping[str, Sequence[ToolRecord]]:
-        """The attached tools by agent, oldest attachment first."""
-        found: dict[str, list[ToolRecord]] = {agent_id: [] for agent_id in agent_ids}
+    async def attached(self, agent_ids: Sequence[str], *, blocks: bool, tools: bool) -> Mapping[str, Attached]:
+        """What belongs to these agents, by agent, in one query; blocks and tools only where they are wanted."""
         rows = await self._rows(
-            "SELECT at.agent_id, t.* FROM agents_tools at JOIN tools t ON t.id = at.tool_id "
-            "WHERE at.agent_id = ANY(%(ids)s) ORDER BY at.created_at, t.name",
-            {"ids": list(agent_ids)},
+            """
+            SELECT c.agent_id, c.id AS conversation_id,
+              (SELECT coalesce(array_agg(m.id ORDER BY m.seq), '{}') FROM messages m
+               WHERE m.conversation_id = c.id AND m.in_context AND m.seq IS NOT NULL) AS message_ids,
+              CASE WHEN %(blocks)s THEN (SELECT json_agg(b ORDER BY ab.created_at, b.id)
+               FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id WHERE ab.agent_id = c.agent_id) END AS blocks,
+              CASE WHEN %(tools)s THEN (SELECT json_agg(t ORDER BY at.created_at, t.name)
+               FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = c.agent_id) END AS tools
+            FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default
+            """,
+            {"ids": list(agent_ids), "blocks": blocks, "tools": tools},
         )
-        for row in rows:
-            found[row.pop("agent_id")].append(ToolRecord(**row))
-        return found
-
-    async def blocks(self, agent_ids: Sequence[str]) -> Mapping[str, Sequence[BlockRecord]]:
-        """The attached blocks by agent, oldest attachment first."""
-        found: dict[str, list[BlockRecord]] = {agent_id: [] for agent_id in agent_ids}
-        rows = await self._rows(
-            "SELECT ab.agent_id, b.* FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id "
-            "WHERE ab.agent_id = ANY(%(ids)s) ORDER BY ab.created_at, b.id",
-            {"ids": list(agent_ids)},
-        )
-        for row in rows:
-            found[row.pop("agent_id")].append(BlockRecord(**row))
-        return found
+        return {
+            row["agent_id"]: Attached(
+                row["conversation_id"],
+                row["message_ids"],
+                [BlockRecord(**_timed(block)) for block in row["blocks"] or ()],
+                [ToolRecord(**_timed(tool)) for tool in row["tools"] or ()],
+            )
+            for row in rows
+        }
 
     async def secrets(self, agent_id: str) -> Sequence[SecretRecord]:
         return await self._records(
@@ -238,6 +250,12 @@ class Agents(Repository):
         )
         if not touched:
             raise NotFound(f"Block '{block_id}' is not attached to agent '{agent_id}'")
+
+
+def _timed(row: JsonObject) -> JsonObject:
+    """A row that came as JSON, with its times as times again."""
+    times = {name: datetime.fromisoformat(row[name]) for name in ("created_at", "updated_at")}
+    return {**row, **times}
 
 
 def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,10 +58,12 @@ class Conversations(Repository):
             {"id": conversation_id, "run": run_id},
         )
 
-    async def heard(self, conversation_id: str) -> None:
-        """Note that something was said to it just now."""
+    async def heard(self, conversation_id: str, *, taken_by: str | None) -> None:
+        """Note that something was said to the (locked) conversation just now, by the run that takes it, if one does."""
         await self._execute(
-            "UPDATE conversations SET last_message_at = now() WHERE id = %(id)s", {"id": conversation_id}
+            "UPDATE conversations SET last_message_at = now(), updated_at = now(), "
+            "active_run_id = coalesce(%(run)s, active_run_id) WHERE id = %(id)s",
+            {"id": conversation_id, "run": taken_by},
         )
 
     async def of_agents(self, agent_ids: list[str]) -> list[ConversationRecord]:

@@ -42,11 +42,12 @@ class Events(Repository):
             return
         await self._execute(
             "WITH numbered AS (UPDATE runs SET last_seq = last_seq + %(n)s WHERE id = %(run)s "
-            "RETURNING last_seq - %(n)s AS base) "
-            "INSERT INTO run_events (run_id, seq, org_id, step_index, attempt, kind, data) "
+            "RETURNING last_seq - %(n)s AS base), "
+            "added AS (INSERT INTO run_events (run_id, seq, org_id, step_index, attempt, kind, data) "
             "SELECT %(run)s, base + event.position, %(org)s, %(step)s, %(attempt)s, event.kind, event.data "
             "FROM numbered, unnest(%(kinds)s::text[], %(data)s::jsonb[]) WITH ORDINALITY "
-            "AS event(kind, data, position)",
+            "AS event(kind, data, position)) "
+            "SELECT pg_notify(%(channel)s, %(run)s)",
             {
                 "n": len(events),
                 "run": run_id,
@@ -55,9 +56,9 @@ class Events(Repository):
                 "attempt": attempt,
                 "kinds": [event.kind for event in events],
                 "data": [as_json(event.data) for event in events],
+                "channel": RUN_CHANNEL,
             },
         )
-        await self.notify(RUN_CHANNEL, run_id)
 
     async def append_deltas(self, run_id: str, step_index: int, attempt: int, deltas: Sequence[JsonObject]) -> bool:
         """Store deltas of a model request if `attempt` still holds it; returns whether it does.

@@ -45,11 +45,14 @@ class Runs(Repository):
         body_hash: str,
         idempotency_key: str | None,
         callback_url: str | None,
+        taken: bool,
     ) -> None:
+        """Insert a run; `taken` if it holds its conversation from the start, else it is queued."""
         await self._execute(
             "INSERT INTO runs (id, org_id, agent_id, conversation_id, run_type, background, request, queue_seq, "
-            "body_hash, idempotency_key, callback_url) VALUES (%(id)s, %(org)s, %(agent)s, %(conversation)s, "
-            "%(type)s, %(background)s, %(request)s, nextval('message_seq'), %(hash)s, %(key)s, %(callback)s)",
+            "body_hash, idempotency_key, callback_url, started_at) VALUES (%(id)s, %(org)s, %(agent)s, "
+            "%(conversation)s, %(type)s, %(background)s, %(request)s, nextval('message_seq'), %(hash)s, %(key)s, "
+            "%(callback)s, CASE WHEN %(taken)s THEN now() END)",
             {
                 "id": run_id,
                 "org": self._org_id,
@@ -61,6 +64,7 @@ class Runs(Repository):
                 "hash": body_hash,
                 "key": idempotency_key,
                 "callback": callback_url,
+                "taken": taken,
             },
         )
 
@@ -134,26 +138,27 @@ class Runs(Repository):
             {"id": run_id},
         )
 
-    async def finish(self, run_id: str, stop: StopReason, error: JsonObject | None) -> None:
-        """Write the end of a run, and what its agent shows of it."""
-        params: dict[str, Any] = {
-            "id": run_id,
-            "stop": stop,
-            "status": run_status(stop),
-            "error": as_json(error) if error else None,
-        }
-        await self._execute(
-            "UPDATE runs SET status = %(status)s, stop_reason = %(stop)s, error = %(error)s, "
+    async def finish(self, run_id: str, stop: StopReason, error: JsonObject | None) -> JsonObject:
+        """Write the end of a run, and what its agent shows of it. Returns the run's usage, summed over its steps."""
+        row = await self._row(
+            "WITH ended AS (UPDATE runs SET status = %(status)s, stop_reason = %(stop)s, error = %(error)s, "
             "completed_at = now(), touched_at = now(), started_at = coalesce(started_at, now()), "
-            "total_duration_ns = (extract(epoch FROM now() - created_at) * 1e9)::bigint WHERE id = %(id)s",
-            params,
+            "total_duration_ns = (extract(epoch FROM now() - created_at) * 1e9)::bigint WHERE id = %(id)s "
+            "RETURNING agent_id, total_duration_ns), "
+            "shown AS (UPDATE agents SET last_stop_reason = %(stop)s, last_run_completion = now(), "
+            "last_run_duration_ms = ended.total_duration_ns / 1000000 FROM ended WHERE agents.id = ended.agent_id) "
+            "SELECT count(*) AS step_count, coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens, "
+            "coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens, "
+            "coalesce(sum(cached_input_tokens), 0)::bigint AS cached_input_tokens, "
+            "coalesce(sum(reasoning_tokens), 0)::bigint AS reasoning_tokens FROM steps WHERE run_id = %(id)s",
+            {
+                "id": run_id,
+                "stop": stop,
+                "status": run_status(stop),
+                "error": as_json(error) if error else None,
+            },
         )
-        await self._execute(
-            "UPDATE agents SET last_stop_reason = %(stop)s, last_run_completion = now(), "
-            "last_run_duration_ms = (SELECT (extract(epoch FROM now() - created_at) * 1000)::bigint "
-            "FROM runs WHERE id = %(id)s) WHERE id = (SELECT agent_id FROM runs WHERE id = %(id)s)",
-            params,
-        )
+        return dict(row or {})
 
     async def active_of(self, agent_id: str) -> list[RunRecord]:
         """The agent's runs that are created or running, oldest first."""

@@ -76,7 +76,7 @@ class Up:
     def child(self, *words: str) -> int:
         """The process id of the direct child whose command has these words."""
         assert self.process is not None
-        for process in psutil.Process(self.process.pid).children():
+        for process in _living(psutil.Process(self.process.pid).children()):
             if set(words) <= set(process.cmdline()):
                 return process.pid
         return 0

@@ -279,6 +279,19 @@ async def test_answers_must_cover_exactly_what_waits(store: Store) -> None:
         await accept(store, request(agent, free, approvals=(Approval("call_1", approve=True),)))
 
 
+async def test_a_repeated_answer_is_accepted_and_runs_nothing_again(store: Store) -> None:
+    agent, conversation, _ = await asking(store)
+    answer = (Approval("call_1", approve=True),)
+    first = await accept(store, request(agent, conversation, approvals=answer))
+    assert first.start is not None
+    async with store.transaction() as tx:
+        await queue.close(tx, first.start, "internal_error", "")
+    again = await accept(store, request(agent, conversation, approvals=answer))
+    assert again.start is not None
+    asked = await begin(store, again.start)
+    assert asked.messages[-1].role == "user" and "answered before" in asked.messages[-1].text
+
+
 async def test_a_denial_reaches_the_model_and_the_turn_goes_on(store: Store) -> None:
     agent, conversation, _ = await asking(store)
     answered = await accept(

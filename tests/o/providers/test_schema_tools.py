@@ -1,0 +1,159 @@
+"""Tools by JSON schema: what the model is told, what it may write, how that is read."""
+
+import json
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o.domain.json import JsonObject
+from o.domain.messages import ToolCall, ToolReturn
+from o.domain.model import ModelEvent, TextDelta, ToolCallDelta, ToolChoice, ToolSpec
+from o.errors import InvalidReply
+from o.providers.schema_tools import CallReader, call_schema, closed, describe, in_plain_words, offered
+from tests.emulators.requests import LOOK, NOTE, message, request
+
+
+def _read(
+    text: str, *, demanded: bool = False, size: int = 3, tools: tuple[ToolSpec, ...] = (NOTE,)
+) -> list[ModelEvent]:
+    numbers = count(1)
+    reader = CallReader(tools, demanded=demanded, new_id=lambda: f"call_{next(numbers)}")
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    return [event for piece in pieces for event in reader.read(piece)] + list(reader.finish())
+
+
+def _text(events: list[ModelEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def test_what_is_offered() -> None:
+    both = (NOTE, LOOK)
+    assert offered(request("m", "hi", tools=both)) == both
+    assert offered(request("m", "hi", tools=both, choice=ToolChoice("none"))) == ()
+    assert offered(request("m", "hi", tools=both, choice=ToolChoice("named", "look_up"))) == (LOOK,)
+    assert offered(request("m", "hi", tools=both, choice=ToolChoice("named", "other"))) == ()
+
+
+def test_the_description_names_tools_and_arguments() -> None:
+    told = describe((NOTE, LOOK), demanded=False)
+    assert "take_note: Write a note down." in told
+    assert "text (string) The note." in told
+    assert "word (string, optional)" in told
+    assert "plain words" in told
+    assert "now" in describe((NOTE,), demanded=True)
+    assert describe((), demanded=False) == ""
+
+
+def test_the_schema_of_one_and_of_several() -> None:
+    assert call_schema((NOTE,)) == {
+        "type": "object",
+        "properties": {
+            "tool": {"const": "take_note"},
+            "arguments": {
+                "type": "object",
+                "properties": {"text": {"type": "string"}},
+                "required": ["text"],
+                "additionalProperties": False,
+            },
+        },
+        "required": ["tool", "arguments"],
+        "additionalProperties": False,
+    }
+    names = [each["properties"]["tool"]["const"] for each in call_schema((NOTE, LOOK))["oneOf"]]
+    assert names == ["take_note", "look_up"]
+
+
+def test_a_tool_that_requires_nothing_still_gets_an_argument() -> None:
+    assert call_schema((LOOK,))["properties"]["arguments"]["required"] == ["word"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"type": "object"},
+        {"type": "object", "properties": {"a": True, "b": {"$ref": "#/$defs/Nowhere"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "array"}}}},
+        {"type": "object", "properties": {"a": {"allOf": [{"type": "string"}]}, "b": {"type": ["string", "null"]}}},
+    ],
+)
+def test_hostile_schemas_become_finite_ones(parameters: JsonObject) -> None:
+    text = json.dumps(call_schema((ToolSpec("t", "", parameters),)))
+    assert len(text) < 5000
+    assert "$ref" not in text
+    assert "maxLength" not in text
+    describe((ToolSpec("t", "", parameters),), demanded=True)
+
+
+def test_plain_text_passes_at_once() -> None:
+    reader = CallReader((NOTE,), demanded=False, new_id=lambda: "c")
+    assert list(reader.read("Hel")) == [TextDelta("Hel")]
+    assert list(reader.read("lo")) == [TextDelta("lo")]
+    assert list(reader.finish()) == []
+
+
+CALL = '{"tool": "take_note", "arguments": {"text": "milk"}}'
+
+
+@pytest.mark.parametrize("text", [CALL, f"  {CALL}\n", f"```json\n{CALL}\n```", f"```\n{CALL}```"])
+def test_a_call_of_its_own_accord(text: str) -> None:
+    assert _read(text) == [ToolCallDelta(0, "call_1", "take_note", '{"text": "milk"}')]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"tool": "unknown", "arguments": {}}',
+        '{"tool": "take_note", "arguments": []}',
+        '{"a": 1}',
+        "{ not json",
+        "```python\nprint()\n```",
+        "`code`",
+        "",
+    ],
+)
+def test_what_is_no_call_is_a_text(text: str) -> None:
+    events = _read(text)
+    assert _text(events) == text
+    assert not any(isinstance(event, ToolCallDelta) for event in events)
+
+
+@given(st.text(max_size=60), st.integers(1, 7))
+def test_no_text_is_lost(text: str, size: int) -> None:
+    assert _text(_read(text, size=size)) == text
+
+
+def test_a_demanded_call_that_is_cut_off_is_closed() -> None:
+    (event,) = _read('{"tool": "take_note", "arguments": {"text": "mil', demanded=True)
+    assert isinstance(event, ToolCallDelta)
+    assert event.arguments == '{"text": "mil"}'
+    with pytest.raises(InvalidReply):
+        _read("no", demanded=True)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_a_whole_json_text_needs_no_closing(value: object) -> None:
+    text = json.dumps(value)
+    assert json.loads(closed(text)) == value
+
+
+def test_calls_and_returns_become_texts() -> None:
+    calls = (ToolCall("c1", "take_note", '{"text": "a"}'),)
+    plain = in_plain_words(
+        (
+            message("user", "hi"),
+            message("assistant", "well", calls=calls),
+            message("tool", returns=(ToolReturn("c1", "done"), ToolReturn("c2", "bad", "error", name="look_up"))),
+        )
+    )
+    assert [each.role for each in plain] == ["user", "assistant", "user"]
+    assert plain[1].text == 'well\n{"tool": "take_note", "arguments": {"text": "a"}}'
+    assert plain[2].text == "[take_note returned] done\n[look_up failed] bad"
+    assert not any(each.tool_calls or each.tool_returns for each in plain)
