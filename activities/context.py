@@ -28,7 +28,7 @@ def assemble(asked: Asking, model: str, profile: Profile) -> tuple[ModelRequest,
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=allowed.parallel and agent.parallel_tool_calls and profile.parallel_tool_calls,
-        sampling=replace(agent.sampling, max_tokens=agent.sampling.max_tokens or reply),
+        sampling=agent.sampling,
         response_format=agent.response_format,
     )
     return request, allowed

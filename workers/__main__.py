@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 
 from o.errors import ProjectError
@@ -16,6 +17,7 @@ def main() -> int:
         settings = Settings.load()
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         queues = [Queue(name) for name in sys.argv[1:]] or list(Queue)
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for every model request
         asyncio.run(serve(settings, queues))
     except (ProjectError, ValueError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
@@ -24,4 +26,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # The engine's client has threads that now and then crash an interpreter that shuts down in order.
+    os._exit(code)

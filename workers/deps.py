@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from o.providers.local import LocalEmbedder, LocalProvider
-from o.providers.openai import OpenAIProvider
-
 from activities.base_tools import NATIVE_TOOLS
 from activities.registry import Deps
 from activities.tools import NativeTool
 from o.contracts.turn import Timing
 from o.errors import Unavailable
 from o.providers.base import Embedder, Provider
+from o.providers.local import LocalEmbedder, LocalProvider
+from o.providers.openai import OpenAIProvider
 from o.providers.registry import Providers
 from o.providers.scripted import ScriptedProvider
 from o.settings import Settings

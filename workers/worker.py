@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.cancellation import Cancellations
@@ -24,19 +24,21 @@ _GRACE = timedelta(seconds=8)
 _PASSED_THROUGH = ("o", "activities", "temporalio", "pydantic", "pydantic_core", "annotated_types")
 
 
+def workflow_runner() -> WorkflowRunner:
+    """Workflows run in Temporal's sandbox: what is not deterministic fails there."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH))
+
+
 def build_workers(deps: Deps, cancellations: Cancellations, queues: Sequence[Queue]) -> list[Worker]:
     """One worker per queue. Workflows run on the queue they are started on."""
     activities = all_activities(deps, cancellations)
-    runner = SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSED_THROUGH)
-    )
     return [
         Worker(
             deps.client,
             task_queue=queue,
             workflows=[] if queue == Queue.TOOLS else ALL_WORKFLOWS,
             activities=activities[queue],
-            workflow_runner=runner,
+            workflow_runner=workflow_runner(),
             max_concurrent_activities=_SLOTS[queue],
             graceful_shutdown_timeout=_GRACE,
             sticky_queue_schedule_to_start_timeout=_STICKY,

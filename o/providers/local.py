@@ -4,7 +4,7 @@ import base64
 import json
 import uuid
 from array import array
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -57,7 +57,7 @@ class LocalProvider:
             raise NotFound(f"the local model process serves {', '.join(models)}, not '{model[:60]}'")
         return models[model]
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         tools = offered(request)
         demanded = request.tool_choice.mode in ("required", "named")
         if demanded and not tools:
@@ -110,7 +110,8 @@ class LocalEmbedder:
 
 
 def _profile(window: int) -> Profile:
-    return Profile(context_window=window, max_output_tokens=window // 4, tools="schema")
+    # A small model that does not find an end would go on for minutes: agents that want more say so.
+    return Profile(context_window=window, max_output_tokens=min(_DEFAULT_TOKENS, window // 4), tools="schema")
 
 
 def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:

@@ -18,6 +18,7 @@ CALL_TOKENS = 384  # most tokens of a demanded call: a tiny model that has lost 
 
 _DEPTH = 5  # levels of a schema that are kept; below them anything short goes
 _MOST_ITEMS = 8
+_MOST_CUTS = 20  # places at which a call that was cut off is tried to be closed
 _KEPT = ("type", "enum", "const")
 
 
@@ -133,15 +134,26 @@ class CallReader:
     def _call(self, text: str) -> tuple[str, JsonObject] | None:
         value = _parsed(text)
         if value is None and self._demanded:
-            value = _parsed(closed(text))
+            value = repaired(text)
         if not isinstance(value, dict) or not isinstance(name := value.get("tool"), str) or name not in self._names:
             return None
         arguments = value.get("arguments", {})
         return (name, arguments) if isinstance(arguments, dict) else None
 
 
-def closed(text: str) -> str:
-    """A JSON text that was cut off, closed as well as can be: open string, then open brackets, from within."""
+def repaired(text: str) -> Any:
+    """The value of a JSON text that was cut off: as much of it as can be kept by closing what is open; None if none."""
+    cuts = [len(text), *(at for at in range(len(text) - 1, 0, -1) if text[at] in ",{[")]
+    for cut in cuts[:_MOST_CUTS]:
+        # An opening bracket is kept and closed, a comma is dropped with what came after it.
+        kept = text[: cut + (text[cut : cut + 1] in ("{", "["))]
+        if (value := _parsed(_closed(kept))) is not None:
+            return value
+    return None
+
+
+def _closed(text: str) -> str:
+    """`text` with its open string and brackets closed, from within."""
     ends: list[str] = []
     in_string = escaped = False
     for character in text:
@@ -155,9 +167,8 @@ def closed(text: str) -> str:
         elif character in "}]" and ends:
             ends.pop()
     if in_string:
-        text = text[:-1] if escaped else text
-        return text + '"' + "".join(reversed(ends))
-    return text.rstrip().rstrip(",") + "".join(reversed(ends))
+        text = (text[:-1] if escaped else text) + '"'
+    return text + "".join(reversed(ends))
 
 
 def _arguments(parameters: JsonObject) -> JsonObject:

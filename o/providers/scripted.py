@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ class ScriptedProvider:
             raise NotFound(f"there is no scripted model '{model[:40]}' (there are: {', '.join(_MODELS)})")
         return _PROFILE
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         fingerprint = _fingerprint(request)
         attempt = self._note(request, fingerprint)
         turn = self._turn(request)

@@ -204,8 +204,8 @@ class Platform:
         self.api = Process([sys.executable, "-m", "o.cli.app", "server"], self.env, data_dir / "api.log")
         self.workers = [self.new_worker(str(number)) for number in range(workers)]
 
-    def new_worker(self, name: str) -> Process:
-        return Process([sys.executable, *self._worker], self.env, self.data_dir / f"worker-{name}.log")
+    def new_worker(self, name: str, *arguments: str) -> Process:
+        return Process([sys.executable, *self._worker, *arguments], self.env, self.data_dir / f"worker-{name}.log")
 
     def start(self) -> None:
         self.start_api()

@@ -100,7 +100,7 @@ def test_its_own_socket_is_taken_away_at_the_end(tmp_path: Path) -> None:
         [*COMMAND, "--socket", str(path)], stderr=subprocess.PIPE, env={**os.environ, "O_LOG_LEVEL": "debug"}
     ) as process:
         assert process.stderr is not None
-        _wait_for(process.stderr, b"running on")
+        _wait_for(process.stderr, b"startup complete")
         with _client(path) as client:
             assert client.get("/health").status_code == 200
         assert (path.stat().st_mode & 0o777) == 0o600

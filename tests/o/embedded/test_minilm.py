@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from o.embedded.local_model import package_folder
+from o.embedded.llama import package_folder
 from o.embedded.minilm import DIMENSIONS, MiniLM
 
 VECTORS = Path(__file__).parents[2] / "fixtures" / "minilm_vectors.json"

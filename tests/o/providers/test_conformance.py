@@ -1,7 +1,7 @@
 """What every provider must do, whatever stands behind it."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ async def test_a_transcript_with_calls_is_taken(case: Case) -> None:
 async def test_closing_early_is_clean(case: Case) -> None:
     events = case.provider.stream(request(case.model, "Tell me a long story.", sampling=Sampling(max_tokens=200)))
     await anext(events)
+    assert isinstance(events, AsyncGenerator)
     await events.aclose()
     assert (await reply(case.provider, request(case.model, "hi", sampling=SHORT))).content
 

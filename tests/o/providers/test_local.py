@@ -63,7 +63,7 @@ async def test_several_tools_and_hard_schemas_end_in_a_valid_call(local_socket: 
 async def test_a_call_that_is_cut_off_is_closed(local_socket: Path) -> None:
     provider = LocalProvider(local_socket)
     choice = ToolChoice("named", "take_note")
-    sampling = Sampling(max_tokens=22, temperature=0.0, seed=1)
+    sampling = Sampling(max_tokens=40, temperature=0.0, seed=1)
     asked = request(MODEL, "Note a very long story.", tools=(NOTE,), choice=choice, sampling=sampling)
     assert "text" in parse_arguments((await reply(provider, asked)).tool_calls[0])
     await provider.close()

@@ -39,7 +39,7 @@ async def test_a_handle_is_split_at_its_first_slash() -> None:
 
 
 def test_an_unknown_provider_says_what_enables_it() -> None:
-    with pytest.raises(NotFound, match="scripted.*OPENAI_API_KEY"):
+    with pytest.raises(NotFound, match=r"scripted.*OPENAI_API_KEY"):
         Providers({"scripted": ScriptedProvider()}, {}).resolve("openai/gpt-4o")
     with pytest.raises(NotFound, match="there are: none"):
         Providers({}, {}).embedder("local/other")

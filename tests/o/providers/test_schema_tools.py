@@ -11,7 +11,7 @@ from o.domain.json import JsonObject
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.model import ModelEvent, TextDelta, ToolCallDelta, ToolChoice, ToolSpec
 from o.errors import InvalidReply
-from o.providers.schema_tools import CallReader, call_schema, closed, describe, in_plain_words, offered
+from o.providers.schema_tools import CallReader, call_schema, describe, in_plain_words, offered, repaired
 from tests.emulators.requests import LOOK, NOTE, message, request
 
 
@@ -141,7 +141,24 @@ def test_a_demanded_call_that_is_cut_off_is_closed() -> None:
 )
 def test_a_whole_json_text_needs_no_closing(value: object) -> None:
     text = json.dumps(value)
-    assert json.loads(closed(text)) == value
+    assert repaired(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": {"b": "c', {"a": {"b": "c"}}),
+        ('{"a": "b\\', {"a": "b"}),
+        ('{"a": 1, "b":', {"a": 1}),
+        ('{"a": 1, "b', {"a": 1}),
+        ('{"a": [1, 2', {"a": [1, 2]}),
+        ('{"a"', {}),
+        ("no", None),
+        ("", None),
+    ],
+)
+def test_what_is_kept_of_a_cut_off_text(text: str, value: object) -> None:
+    assert repaired(text) == value
 
 
 def test_calls_and_returns_become_texts() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.app import create_app
 from o.cli import app
 from o.settings import Settings, variable
 
@@ -71,12 +72,13 @@ def test_every_page_is_in_the_index() -> None:
     assert [name for name in pages if f"({name})" not in listed] == []
 
 
-def test_the_quick_reference_has_every_command_target_and_setting() -> None:
+def test_the_quick_reference_has_every_command_target_setting_and_route() -> None:
     page = (ROOT / "docs/quick-reference.md").read_text()
     commands = [f"`o {name}" for name in app._COMMANDS]
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     settings = [f"`{variable(name)}`" for name in Settings.model_fields]
-    wanted = [*commands, *(f"`make {target}`" for target in targets), *settings]
+    routes = [f"`{method.upper()} {path}`" for path, of in create_app().openapi()["paths"].items() for method in of]
+    wanted = [*commands, *(f"`make {target}`" for target in targets), *settings, *routes]
     assert [name for name in wanted if name not in page] == []
 
 
