@@ -19,6 +19,7 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleUpdate,
 )
 from temporalio.common import (
     SearchAttributeKey,
@@ -32,7 +33,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
-from o.contracts.turn import StepInput, StepRef, Timing
+from o.contracts.turn import ReconcileInput, StepInput, StepRef, Timing
 from o.errors import Unavailable
 
 
@@ -62,6 +63,9 @@ _ATTRIBUTES = {
 }
 
 RECONCILE_SCHEDULE = "reconcile"
+
+# One execution of the reconciler looks again and again for so many seconds; the schedule starts the next.
+_RECONCILE_LASTS = 60.0
 
 
 def step_attributes(at: StepRef, *, kind: str = "turn") -> TypedSearchAttributes:
@@ -136,15 +140,21 @@ async def prepare(client: Client, *, reconcile_every: float) -> None:
     await _register_attributes(client)
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(
-            "Reconcile", id=RECONCILE_SCHEDULE, task_queue=Queue.BACKGROUND, run_timeout=timedelta(minutes=5)
+            "Reconcile",
+            ReconcileInput(every=reconcile_every, lasts=_RECONCILE_LASTS),
+            id=RECONCILE_SCHEDULE,
+            task_queue=Queue.BACKGROUND,
+            run_timeout=timedelta(seconds=5 * _RECONCILE_LASTS),
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=reconcile_every))]),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=_RECONCILE_LASTS))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=10)),
     )
     try:
-        await client.create_schedule(RECONCILE_SCHEDULE, schedule)
+        # The first execution at once: what was left behind shall not wait for the clock.
+        await client.create_schedule(RECONCILE_SCHEDULE, schedule, trigger_immediately=True)
     except ScheduleAlreadyRunningError:
-        return
+        # Made by an earlier version, or with another interval.
+        await client.get_schedule_handle(RECONCILE_SCHEDULE).update(lambda _: ScheduleUpdate(schedule))
 
 
 async def _register_attributes(client: Client) -> None:

@@ -48,6 +48,13 @@ class StepInput(Contract):
     timing: Timing = Timing()
 
 
+class ReconcileInput(Contract):
+    """How often to look for runs that nobody drives, and for how long, in seconds."""
+
+    every: float
+    lasts: float
+
+
 class CallRef(Contract):
     """One tool call of a step. `kind` says whose activity runs it, `repeatable` whether it may run twice."""
 

@@ -1,5 +1,6 @@
 """llama.cpp in this process: which file it serves, and the socket on which it answers."""
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,6 +61,9 @@ class LanguageModel:
         Raises:
             Unavailable: llama.cpp refuses the file.
         """
+        # Read by the OpenMP library when it is loaded. By default its threads spin while they wait for one another:
+        # on a machine with other work the spinners hold the cores the others need, and a reply takes minutes.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import xllamacpp  # noqa: PLC0415 - a library of 100 MB, not needed by those who only embed
 
         endpoint.unlink(missing_ok=True)

@@ -143,7 +143,7 @@ class CallReader:
 
 def repaired(text: str) -> Any:
     """The value of a JSON text that was cut off: as much of it as can be kept by closing what is open; None if none."""
-    cuts = [len(text), *(at for at in range(len(text) - 1, 0, -1) if text[at] in ",{[")]
+    cuts = [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] in ",{[")]
     for cut in cuts[:_MOST_CUTS]:
         # An opening bracket is kept and closed, a comma is dropped with what came after it.
         kept = text[: cut + (text[cut : cut + 1] in ("{", "["))]

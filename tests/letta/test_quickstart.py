@@ -235,6 +235,19 @@ def test_an_approval_is_asked_for_and_given(letta: Any) -> None:
     assert said(answer.messages) == ["Thank you."]
 
 
+def test_a_streamed_question_shows_its_words_once(letta: Any) -> None:
+    agent = make(letta, tool_rules=[{"type": "requires_approval", "tool_name": "conversation_search"}])
+    call = {"name": "conversation_search", "arguments": {"query": "x"}}
+    text = script({"text": "May I look?", "tool_calls": [call], "delta_delay": 0.02})
+    events = list(letta.agents.messages.create(agent_id=agent.id, input=text, streaming=True, stream_tokens=True))
+    assert "".join(said(events)) == "May I look?"
+    requests = [event for event in events if event.message_type == "approval_request_message"]
+    assert json.loads("".join(event.tool_call.arguments or "" for event in requests)) == call["arguments"]
+    stored = letta.agents.messages.list(agent_id=agent.id).items
+    shown = {event.id for event in events if event.message_type in ("assistant_message", "approval_request_message")}
+    assert shown == {m.id for m in stored[-2:]}
+
+
 def test_a_client_runs_a_tool_of_its_own(letta: Any) -> None:
     agent = make(letta)
     tool = {"name": "read_meter", "description": "Reads it.", "parameters": {"type": "object", "properties": {}}}

@@ -103,7 +103,7 @@ async def _idle(pid: int) -> None:
 
     import psutil
 
-    process, deadline = psutil.Process(pid), time.monotonic() + 8
+    process, deadline = psutil.Process(pid), time.monotonic() + 30
     while True:
         before = sum(process.cpu_times()[:2])
         await asyncio.sleep(0.25)
