@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from temporalio import activity
 
@@ -12,7 +14,7 @@ from o import ids
 from o.contracts.turn import StepPlan, StepRef
 from o.domain import loop
 from o.domain.json import JsonObject
-from o.domain.model import ModelReply, ModelRequest, ReplyBuilder
+from o.domain.model import ModelEvent, ModelReply, ModelRequest, ReplyBuilder
 from o.domain.wire_deltas import DeltaPrinter
 from o.errors import Cancelled, InvalidReply, ProjectError, Superseded
 from o.providers.base import Provider
@@ -84,11 +86,22 @@ class ModelActivities:
         builder: ReplyBuilder,
     ) -> None:
         """Read the reply to its end; where somebody reads along, show it as it comes."""
-        stream = provider.stream(request)
-        if not asked.options.stream_tokens:
-            async for event in stream:
-                builder.add(event)
-            return
+        async with aclosing(provider.stream(request)) as stream:  # closing hangs up at once, whatever ends us
+            if asked.options.stream_tokens:
+                await self._show_as_it_comes(stream, request, at, asked, reply_id, builder)
+            else:
+                async for event in stream:
+                    builder.add(event)
+
+    async def _show_as_it_comes(
+        self,
+        stream: AsyncIterator[ModelEvent],
+        request: ModelRequest,
+        at: StepRef,
+        asked: turn.Asking,
+        reply_id: str,
+        builder: ReplyBuilder,
+    ) -> None:
         rules = asked.agent.rules
         printer = DeltaPrinter(
             message_id=reply_id,

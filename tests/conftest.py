@@ -9,7 +9,7 @@ from temporalio.client import Client
 from o.embedded.layout import Layout
 from o.store import migrate
 from o.store.session import Store
-from o.temporal import connect, prepare
+from tests.support.engine import own_client
 from tests.support.servers import Platform, Postgres, Temporal, environment, folder
 
 
@@ -67,10 +67,8 @@ def temporal(layout: Layout) -> Iterator[Temporal]:
 
 @pytest.fixture
 async def client(temporal: Temporal) -> Client:
-    """A client of a prepared engine. Nothing closes it: it goes with the test's loop."""
-    connected = await connect(temporal.address, "default")
-    await prepare(connected, reconcile_every=3600)
-    return connected
+    """A client of a prepared namespace of the test's own: the platform's workers, among others, do not poll there."""
+    return await own_client(temporal.address)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,9 @@ def build_workers(deps: Deps, cancellations: Cancellations, queues: Sequence[Que
             max_concurrent_activities=_SLOTS[queue],
             graceful_shutdown_timeout=_GRACE,
             sticky_queue_schedule_to_start_timeout=_STICKY,
+            # The engine would try a broken workflow task for ever and the run would never end. A failed step is
+            # started again by the reconciler, under the code of today: the rows know how far it was.
+            workflow_failure_exception_types=[Exception],
         )
         for queue in queues
     ]

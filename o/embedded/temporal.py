@@ -13,6 +13,9 @@ from o.embedded.ports import free
 # The server's single history shard may poll its queues 20 times a second unless told otherwise; every dispatch after
 # the first twenty would then wait 50 ms.
 _POLL_RPS = ("transferProcessor", "timerProcessor", "visibilityProcessor", "outboundProcessor")
+# A worker that is frozen keeps its connections, and the server would hand it task after task, each lost until its
+# time-out. Asked for a sign of life this often, it is found out within two seconds.
+_KEEP_ALIVE = {"frontend.keepAliveTime": "1s", "frontend.keepAliveTimeout": "1s"}
 _RETENTION = "720h"
 _BETWEEN_TRIES = 0.05
 
@@ -55,6 +58,7 @@ class EmbeddedTemporal:
                 *("--db-filename", str(self._layout.temporal_db), "--namespace", self._namespace),
                 *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
                 *(f"--dynamic-config-value=history.{queue}MaxPollRPS=2000" for queue in _POLL_RPS),
+                *(f'--dynamic-config-value={key}="{value}"' for key, value in _KEEP_ALIVE.items()),
                 *("--log-level", "error"),
             ],
             env=bare_env(),

@@ -1,6 +1,6 @@
 """What every provider is: a stream of model events for one request, or vectors for texts."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -45,7 +45,7 @@ class Provider(Protocol):
         """
         ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask once. Yields deltas as they come and ends with exactly one `Finished`.
 
         Closing the iterator (`aclose`) closes the connection at once. No retries here: Temporal owns them.
@@ -71,4 +71,8 @@ class Embedder(Protocol):
         Raises:
             ModelError: typed as for `Provider.stream`.
         """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
         ...

@@ -14,20 +14,20 @@ from typing import Any, NoReturn
 import httpx
 
 from o.domain.json import JsonObject
-from o.domain.messages import TextPart
+from o.domain.messages import Message, Role, TextPart
 from o.domain.model import Finished, ModelEvent, ModelRequest, TextDelta
 from o.errors import InvalidReply, ModelBadRequest, ModelTimeout, ModelUnavailable, NotFound
 from o.providers.base import Profile
 from o.providers.chat_wire import ChunkReader, wire_messages
 from o.providers.failures import failure
-from o.providers.schema_tools import CALL_TOKENS, CallReader, call_schema, describe, in_plain_words, offered
+from o.providers.schema_tools import CALL_TOKENS, CallReader, call_schema, demand, describe, in_plain_words, offered
 
 _DEFAULT_TOKENS = 512
 # What keeps a tiny model from going round in circles.
 _TEMPERATURE = 0.2
 _REPEAT_PENALTY = 1.15
-# The built-in model, so that its profile needs no process: the window it was trained with.
-_KNOWN = {"smollm2-135m": 8192}
+# The built-in model, so that its profile needs no process: the window the model process gives it.
+_KNOWN = {"smollm2-135m": 4096}
 
 
 class LocalProvider:
@@ -114,20 +114,29 @@ def _profile(window: int) -> Profile:
     return Profile(context_window=window, max_output_tokens=min(_DEFAULT_TOKENS, window // 4), tools="schema")
 
 
+def _add(messages: list[Message], role: Role, text: str) -> None:
+    """Add a text to the last message of a role, or at the end where there is none."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == role:
+            messages[index] = replace(messages[index], content=(*messages[index].content, TextPart(text)))
+            return
+    messages.append(replace(messages[-1], role=role, content=(TextPart(text),)))
+
+
 def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
     tools, sampling = offered(request), request.sampling
     messages = list(in_plain_words(request.messages))
-    if told := describe(tools, demanded=demanded):
-        if messages and messages[0].role == "system":
-            messages[0] = replace(messages[0], content=(*messages[0].content, TextPart(told)))
-        else:
-            raise ModelBadRequest("the first message must be the system message")
+    if demanded:
+        said = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
+        _add(messages, "user", demand(tools, said))
+    elif told := describe(tools):
+        _add(messages, "system", told)
     body: JsonObject = {
         "model": request.model,
         "messages": wire_messages(tuple(messages), images=False),
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_tokens": sampling.max_tokens or (CALL_TOKENS if demanded else _DEFAULT_TOKENS),
+        "max_tokens": CALL_TOKENS if demanded else sampling.max_tokens or _DEFAULT_TOKENS,
         "temperature": _TEMPERATURE if sampling.temperature is None else sampling.temperature,
         "repeat_penalty": _REPEAT_PENALTY,
         "cache_prompt": True,

@@ -69,8 +69,9 @@ class Providers:
         return self._embedders
 
     async def close(self) -> None:
-        """Close every provider; all are closed even if one fails, whose error is then raised."""
-        outcomes = await asyncio.gather(*(each.close() for each in self._providers.values()), return_exceptions=True)
+        """Close every provider and embedder; all are closed even if one fails, whose error is then raised."""
+        parts: list[Provider | Embedder] = [*self._providers.values(), *self._embedders.values()]
+        outcomes = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -17,7 +17,8 @@ from temporalio.worker import Replayer
 from o.domain.json import JsonObject
 from o.store import queue
 from tests.support.agents import make_agent, request
-from tests.workflows.conftest import Engine, engine
+from tests.support.engine import Engine
+from tests.workflows.conftest import engine
 from tests.workflows.test_step import at, call, script
 from workers.worker import workflow_runner
 from workflows.registry import ALL_WORKFLOWS

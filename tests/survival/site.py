@@ -1,6 +1,7 @@
 """A platform of which every part can be killed: its own Postgres, Temporal, api and workers, with short time-outs."""
 
 import json
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,8 @@ class Site:
         for process in self.others:
             process.kill()
         self.others.clear()
+        if self.worker.running:
+            self.worker.signal(signal.SIGCONT)
         if not self.postgres.process.running:
             self.postgres.restart()
         if not self.temporal.process.running:

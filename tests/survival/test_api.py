@@ -62,13 +62,18 @@ def test_killed_while_a_client_streams(site: Site) -> None:
 def test_an_unchanged_client_streams_across_the_death_of_a_worker(site: Site) -> None:
     agent = site.agent()
     text = "one two three four five six seven eight"
-    read = []
+    read, killed = [], False
     with Letta(base_url=site.platform.url, api_key="none") as client:
-        for event in client.agents.messages.stream(
-            agent, input=script({"text": text, "delta_delay": 0.25}), stream_tokens=True, include_pings=True
+        for event in client.agents.messages.create(
+            agent,
+            streaming=True,
+            input=script({"text": text, "delta_delay": 0.25}),
+            stream_tokens=True,
+            include_pings=True,
         ):
             read.append(event.model_dump(mode="json"))
-            if event.message_type == "assistant_message" and site.worker.running and len(read) < 5:
+            if event.message_type == "assistant_message" and not killed:
+                killed = True
                 site.worker.kill()
                 site.worker.start()
     assert {event["message_type"] for event in read} <= KNOWN_EVENTS

@@ -16,7 +16,7 @@ from o.domain.request import TurnOptions
 from o.store import queue
 from o.temporal import AGENT_RUN_ID, STEP_INDEX, STOP_REASON
 from tests.support.agents import make_agent, request
-from tests.workflows.conftest import Engine
+from tests.support.engine import Engine
 
 
 def script(*turns: JsonObject) -> str:

@@ -48,7 +48,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
     with _running(path) as process, _client(path) as client:
         assert client.get("/health").json() == {"status": "ok", "loaded": []}
         listed = {entry["id"]: entry for entry in client.get("/v1/models").json()["data"]}
-        assert listed["smollm2-135m"]["context_window"] == 8192
+        assert listed["smollm2-135m"]["context_window"] == 4096
         assert listed["all-minilm-l6-v2"]["dimensions"] == 384
         body = {"model": "smollm2-135m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
         whole = client.post("/v1/chat/completions", json=body)

@@ -11,7 +11,7 @@ from o.domain.json import JsonObject
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.model import ModelEvent, TextDelta, ToolCallDelta, ToolChoice, ToolSpec
 from o.errors import InvalidReply
-from o.providers.schema_tools import CallReader, call_schema, describe, in_plain_words, offered, repaired
+from o.providers.schema_tools import CallReader, call_schema, demand, describe, in_plain_words, offered, repaired
 from tests.emulators.requests import LOOK, NOTE, message, request
 
 
@@ -37,13 +37,21 @@ def test_what_is_offered() -> None:
 
 
 def test_the_description_names_tools_and_arguments() -> None:
-    told = describe((NOTE, LOOK), demanded=False)
+    told = describe((NOTE, LOOK))
     assert "take_note: Write a note down." in told
-    assert "text (string) The note." in told
-    assert "word (string, optional)" in told
+    assert "text (string): The note." in told
+    assert "word (string)" in told
     assert "plain words" in told
-    assert "now" in describe((NOTE,), demanded=True)
-    assert describe((), demanded=False) == ""
+    assert describe(()) == ""
+
+
+def test_a_demand_repeats_what_was_said_and_asks_for_required_arguments_only() -> None:
+    optional = ToolSpec("t", "Do it.", {"properties": {"a": {"enum": ["x", "y"]}, "b": {}}, "required": ["a"]})
+    told = demand((optional,), "I am Ada.")
+    assert told.splitlines()[0] == 'The user said: "I am Ada."'
+    assert "a (one of x, y)" in told and "b (" not in told
+    assert list(call_schema((optional,))["properties"]["arguments"]["properties"]) == ["a"]
+    assert "Choose the one tool" in demand((NOTE, LOOK), "")
 
 
 def test_the_schema_of_one_and_of_several() -> None:
@@ -85,7 +93,7 @@ def test_hostile_schemas_become_finite_ones(parameters: JsonObject) -> None:
     assert len(text) < 5000
     assert "$ref" not in text
     assert "maxLength" not in text
-    describe((ToolSpec("t", "", parameters),), demanded=True)
+    demand((ToolSpec("t", "", parameters),), "")
 
 
 def test_plain_text_passes_at_once() -> None:
