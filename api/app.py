@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from api import errors
 from api.catalogue import Catalogue
@@ -43,7 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Starting raises Unavailable when the database or the engine does not answer.
     """
     chosen = settings or Settings.load()
-    app = FastAPI(
+    app = FastAPIOffline(  # the documentation's scripts come from here, not from somebody's network
         title="O",
         version=version("o"),
         description=_DESCRIPTION,

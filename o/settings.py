@@ -46,6 +46,11 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "o"
 
 
+def _served(gguf: Path | None) -> str:
+    """The handle of the model that the local model process serves: the built-in one, or the file's."""
+    return f"local/{gguf.stem.lower()}" if gguf is not None else "local/smollm2-135m"
+
+
 def _standard(variable: str) -> AliasChoices:
     return AliasChoices(variable, variable.lower())
 
@@ -81,9 +86,11 @@ class Settings(BaseSettings):
         validation_alias=_standard("TEMPORAL_NAMESPACE"),
         description="Temporal namespace O lives in",
     )
-    default_model: str = Field(default="local/smollm2-135m", description="model of agents that name none")
-    default_embedding: str = Field(default="local/all-minilm-l6-v2", description="embedding of agents that name none")
     local_model: Path | None = Field(default=None, description="GGUF file to serve instead of the built-in model")
+    default_model: str = Field(
+        default_factory=lambda known: _served(known.get("local_model")), description="model of agents that name none"
+    )
+    default_embedding: str = Field(default="local/all-minilm-l6-v2", description="embedding of agents that name none")
     local_model_socket: Path = Field(
         default_factory=lambda known: known["data_dir"] / "run" / "local-model.sock",
         description="unix socket of the local model process",

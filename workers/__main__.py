@@ -1,9 +1,10 @@
 """`python -m workers [queue …]`: a worker process for these task queues (all of them, if none is named)."""
 
-import asyncio
 import logging
 import os
 import sys
+
+import uvloop
 
 from o.errors import ProjectError
 from o.settings import Settings
@@ -18,7 +19,7 @@ def main() -> int:
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         queues = [Queue(name) for name in sys.argv[1:]] or list(Queue)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for every model request
-        asyncio.run(serve(settings, queues))
+        uvloop.run(serve(settings, queues))
     except (ProjectError, ValueError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
         return 1
