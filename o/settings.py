@@ -91,6 +91,7 @@ class Settings(BaseSettings):
         default_factory=lambda known: _served(known.get("local_model")), description="model of agents that name none"
     )
     default_embedding: str = Field(default="local/all-minilm-l6-v2", description="embedding of agents that name none")
+    local_context: int = Field(default=4096, ge=512, description="tokens of the local model's window, at most")
     local_model_socket: Path = Field(
         default_factory=lambda known: known["data_dir"] / "run" / "local-model.sock",
         description="unix socket of the local model process",

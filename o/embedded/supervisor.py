@@ -213,6 +213,7 @@ class Supervisor:
             "local-model",
             [
                 *(_PYTHON, "-m", "o.embedded.local_model", "--fd", str(listener.fileno())),
+                *("--context", str(self._settings.local_context)),
                 *(("--gguf", str(gguf)) if gguf else ()),
             ],
             env,

@@ -20,7 +20,16 @@ from o.errors import InvalidReply, ModelBadRequest, ModelTimeout, ModelUnavailab
 from o.providers.base import Profile
 from o.providers.chat_wire import ChunkReader, wire_messages
 from o.providers.failures import failure
-from o.providers.schema_tools import CALL_TOKENS, CallReader, call_schema, demand, describe, in_plain_words, offered
+from o.providers.schema_tools import (
+    CALL_TOKENS,
+    CallReader,
+    call_schema,
+    demand,
+    describe,
+    in_plain_words,
+    offered,
+    rehearsed,
+)
 
 _DEFAULT_TOKENS = 512
 # What keeps a tiny model from going round in circles.
@@ -28,6 +37,9 @@ _TEMPERATURE = 0.2
 _REPEAT_PENALTY = 1.15
 # The built-in model, so that its profile needs no process: the window the model process gives it.
 _KNOWN = {"smollm2-135m": 4096}
+# Models too small to follow an instruction, which are shown what to do instead; and what a call of theirs may take.
+_TINY = frozenset({"smollm2-135m"})
+_TINY_CALL_TOKENS = 96
 
 
 class LocalProvider:
@@ -114,6 +126,12 @@ def _profile(window: int) -> Profile:
     return Profile(context_window=window, max_output_tokens=min(_DEFAULT_TOKENS, window // 4), tools="schema")
 
 
+def _most_tokens(wanted: int | None, *, demanded: bool, tiny: bool) -> int:
+    if demanded:
+        return _TINY_CALL_TOKENS if tiny else CALL_TOKENS
+    return wanted or _DEFAULT_TOKENS
+
+
 def _add(messages: list[Message], role: Role, text: str) -> None:
     """Add a text to the last message of a role, or at the end where there is none."""
     for index in range(len(messages) - 1, -1, -1):
@@ -124,11 +142,14 @@ def _add(messages: list[Message], role: Role, text: str) -> None:
 
 
 def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
-    tools, sampling = offered(request), request.sampling
+    tools, sampling, tiny = offered(request), request.sampling, request.model in _TINY
     messages = list(in_plain_words(request.messages))
     if demanded:
         said = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
-        _add(messages, "user", demand(tools, said))
+        if tiny:
+            messages = list(rehearsed(tools, said, messages[0]))
+        else:
+            _add(messages, "user", demand(tools, said))
     elif told := describe(tools):
         _add(messages, "system", told)
     body: JsonObject = {
@@ -136,7 +157,7 @@ def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
         "messages": wire_messages(tuple(messages), images=False),
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_tokens": CALL_TOKENS if demanded else sampling.max_tokens or _DEFAULT_TOKENS,
+        "max_tokens": _most_tokens(sampling.max_tokens, demanded=demanded, tiny=tiny),
         "temperature": _TEMPERATURE if sampling.temperature is None else sampling.temperature,
         "repeat_penalty": _REPEAT_PENALTY,
         "cache_prompt": True,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from o import ids
 from o.domain.loop import Plan
 from o.domain.messages import Approval, Message, ToolCall, ToolReturn
+from o.domain.request import PLAN
 from o.errors import InvalidArgument
 from o.store.records import ApprovalRecord, ConversationRecord
 from o.store.session import Transaction
@@ -33,8 +34,9 @@ async def answered_plan(
         given = {call_id: next(iter(given.values())) for call_id in pending.calls[:1]}
     if set(given) != set(pending.calls):
         raise InvalidArgument(f"Invalid tool call IDs. Expected {sorted(pending.calls)}, but received {sorted(given)}.")
-    calls = await _asked(tx, pending)
-    refused = []
+    asked = await _asked(tx, pending)
+    calls = {call.id: call for call in asked.calls}
+    refused = list(asked.refused)
     batches = [(call_id,) for call_id in pending.withheld]
     for call_id in pending.calls:
         answer = given[call_id]
@@ -44,12 +46,14 @@ async def answered_plan(
             batches.append((call_id,))
         else:
             refused.append(_denied(call_id, calls, answer.reason))
-    return Plan(calls=tuple(calls.values()), batches=tuple(batches), refused=tuple(refused))
+    return Plan(calls=asked.calls, batches=tuple(batches), refused=tuple(refused))
 
 
 async def deny_pending(tx: Transaction, pending: ApprovalRecord, reason: str, status: str) -> None:
     """Answer every waiting call with a denial, so that the agent can be spoken to again."""
-    calls = await _asked(tx, pending)
+    asked = await _asked(tx, pending)
+    calls = {call.id: call for call in asked.calls}
+    known = {returned.tool_call_id: returned for returned in asked.refused}
     shared = {
         "created_at": tx.now(),
         "agent_id": pending.agent_id,
@@ -68,18 +72,16 @@ async def deny_pending(tx: Transaction, pending: ApprovalRecord, reason: str, st
         id=ids.new("message"),
         role="tool",
         content=(),
-        tool_returns=tuple(_denied(call_id, calls, reason) for call_id in calls),
+        tool_returns=tuple(known.get(call_id) or _denied(call_id, calls, reason) for call_id in calls),
         **shared,  # type: ignore[arg-type]
     )
     await tx.messages.add([answer, returns])
     await tx.approvals.settle(pending.id, status)
 
 
-async def _asked(tx: Transaction, pending: ApprovalRecord) -> dict[str, ToolCall]:
-    """The calls of the step that asked, by id: those that wait and those withheld with them."""
-    wanted = {*pending.calls, *pending.withheld}
-    messages = await tx.messages.of_step(pending.run_id, pending.step_id)
-    return {call.id: call for message in messages for call in message.tool_calls if call.id in wanted}
+async def _asked(tx: Transaction, pending: ApprovalRecord) -> Plan:
+    """The plan of the step that asked: the calls that wait, those withheld with them, and those refused at once."""
+    return PLAN.validate_python((await tx.steps.get(pending.step_id)).outcome)
 
 
 def _denied(call_id: str, calls: dict[str, ToolCall], reason: str | None) -> ToolReturn:

@@ -135,9 +135,9 @@ async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
     if request.idempotency_key is not None:
         run = await tx.runs.by_idempotency_key(request.idempotency_key)
         if run is not None:
-            if run.body_hash != request.body_hash:
+            if (run.conversation_id, run.body_hash) != (request.conversation_id, request.body_hash):
                 raise Unprocessable(
-                    "Idempotency-Key: this key was used for a request with another body; "
+                    "Idempotency-Key: this key was used for a request with another body or to another agent; "
                     "use a new key for a new request"
                 )
             return run
@@ -145,7 +145,7 @@ async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
         run_id = await tx.messages.run_of_otids(request.conversation_id, request.client_otids)
         if run_id is not None:
             return await tx.runs.get(run_id)
-    if request.is_retry:
+    if request.is_retry and request.idempotency_key is None:
         return await tx.runs.recent_twin(request.conversation_id, request.body_hash, within=RETRY_WINDOW)
     return None
 
@@ -181,10 +181,11 @@ def _first_step(tx: Transaction, conversation: ConversationRecord, run_id: str) 
 async def hand_over(tx: Transaction, conversation: ConversationRecord, *, waits: bool) -> StepRef | None:
     """Give the (locked) conversation to the next queued run, if it need not wait for an approval first."""
     queued = None if waits else await tx.runs.next_queued(conversation.id)
+    if not waits:
+        await tx.messages.place_waiting(conversation.id, queued.id if queued is not None else None)
     if queued is None:
         await tx.conversations.take(conversation.id, None)
         return None
-    await tx.messages.place(queued.id)
     await tx.conversations.take(conversation.id, queued.id)
     await tx.runs.taken(queued.id)
     await tx.steps.add(queued.id, 0, ids.new("step"), conversation.agent_id)
@@ -278,7 +279,8 @@ async def cancel(tx: Transaction, run_id: str) -> Cancelling:
     await tx.runs.request_cancel(run_id)
     run = replace(run, cancel_requested_at=tx.now())
     if conversation.active_run_id != run.id:
-        await tx.messages.place(run.id)
+        # Its messages come into the transcript when the turn that goes on has ended: placed now, they would part that
+        # turn's calls from their returns.
         await end(tx, conversation, run, "cancelled")
         return Cancelling()
     await tx.events.notify(CANCEL_CHANNEL, run_id)

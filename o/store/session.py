@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
+import orjson
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from o.errors import Conflict, Unavailable
+from o.errors import Conflict, InvalidArgument, Unavailable
 from o.ids import DEFAULT_ORG
 from o.store.repositories.agents import Agents
 from o.store.repositories.approvals import Approvals
@@ -28,6 +30,10 @@ APP_ROLE = "o_app"
 
 # How long to wait for a connection before the database counts as unavailable.
 _POOL_TIMEOUT = 10.0
+
+# Seconds that a process which stands still in the middle of a transaction may keep others from its rows; then the
+# database ends the transaction. And how long anybody waits for a row.
+_STANDSTILL = 10.0
 
 
 Clock = Callable[[], datetime]
@@ -78,7 +84,7 @@ class Store:
             max_size=size,
             open=False,
             timeout=_POOL_TIMEOUT,
-            configure=_become_app_role,
+            configure=_configure,
             kwargs={"autocommit": True, "row_factory": dict_row},
             connection_class=AsyncConnection[DictRow],
         )
@@ -103,6 +109,7 @@ class Store:
         Raises:
             Unavailable: the database cannot be reached or went away; nothing was written, or (at commit) it is not
                 known. Whoever retries must be idempotent, as every activity is.
+            InvalidArgument: a text that Postgres cannot hold (NUL, half a surrogate pair), or a number out of range.
             Conflict: a unique or foreign key, or a deadlock the database resolved against us.
         """
         try:
@@ -117,6 +124,9 @@ class Store:
         except (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation) as error:
             constraint = error.diag.constraint_name or "a constraint"
             raise Conflict(f"the change conflicts with what is stored ({constraint})") from error
+        except (psycopg.DataError, UnicodeEncodeError):
+            # Their words would repeat the value.
+            raise InvalidArgument("the database cannot hold a value: a NUL or half a character, or too large") from None
         except psycopg.errors.DeadlockDetected as error:
             raise Unavailable("the database resolved a deadlock against this request; try again") from error
         except (psycopg.OperationalError, PoolTimeout) as error:
@@ -153,5 +163,11 @@ class Store:
             raise Unavailable("the database does not answer") from error
 
 
-async def _become_app_role(connection: AsyncConnection[DictRow]) -> None:
-    await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(APP_ROLE)))
+async def _configure(connection: AsyncConnection[DictRow]) -> None:
+    set_json_loads(orjson.loads, connection)  # half the time of listing messages went into the other reader
+    most = sql.Literal(f"{_STANDSTILL * 1000:.0f}ms")
+    await connection.execute(
+        sql.SQL("SET ROLE {}; SET idle_in_transaction_session_timeout = {}; SET lock_timeout = {}").format(
+            sql.Identifier(APP_ROLE), most, most
+        )
+    )

@@ -51,8 +51,8 @@ async def begin(tx: Transaction, at: StepRef) -> Done | Asking:
     Raises:
         Cancelled: the run was cancelled.
     """
+    run = await tx.runs.lock(at.run_id)
     step = await tx.steps.lock(at.run_id, at.index)
-    run = await tx.runs.get(at.run_id)
     if step.outcome is not None or step.status != "pending" or run.completed_at is not None:
         return await _done(tx, at, step, run)
     if run.cancel_requested_at is not None:
@@ -110,7 +110,7 @@ async def answer(
         at.index,
         asked.attempt,
         outcome=PLAN.dump_python(planned, mode="json"),
-        model=asked.agent.model,
+        model=asked.options.override_model or asked.agent.model,
         context_window=asked.agent.context_window,
         usage=reply.usage,
     )
@@ -198,10 +198,15 @@ def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
 async def abandon(tx: Transaction, at: StepRef, asked: Asking, message_id: str, partial: ModelReply) -> None:
     """Keep the text of a reply that was cancelled midway; its tool calls are dropped.
 
+    Nothing is kept when it was not the run that was cancelled but this attempt (its worker stops, or was taken for
+    dead): the next one asks again, and its reply shall be the only one.
+
     Raises:
         Superseded: another attempt holds the request.
     """
-    _, _, step = await _lock(tx, at)
+    _, run, step = await _lock(tx, at)
+    if run.cancel_requested_at is None:
+        return
     if step.model_attempt != asked.attempt or step.outcome is not None or step.status != "pending":
         raise Superseded("another attempt holds the request")
     if not any(isinstance(part, TextPart) and part.text for part in partial.content):

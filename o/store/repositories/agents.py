@@ -1,13 +1,14 @@
 """Agents: their rows, what is attached to them, and an agent whole, as a step needs it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
 from psycopg import sql
+from psycopg.rows import DictRow
 
-from o.domain.agent import Agent, Tool
+from o.domain.agent import Agent, AgentType, Tool
 from o.domain.blocks import Block
 from o.domain.json import JsonObject
 from o.domain.model import Sampling, ToolSpec
@@ -38,6 +39,8 @@ class AgentFilter:
     last_stop_reason: str | None = None
     show_hidden: bool = False
     block_id: str | None = None
+    project_id: str | None = None
+    created_by_id: str | None = None
     after: str | None = None
     before: str | None = None
     limit: int = 50
@@ -47,12 +50,31 @@ class AgentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What belongs to an agent: its own conversation and what is in context there, its blocks and tools."""
+    """What belongs to an agent: its own conversation and what is in context there, its blocks, tools and secrets."""
 
     conversation_id: str
     message_ids: Sequence[str]
     blocks: Sequence[BlockRecord]
     tools: Sequence[ToolRecord]
+    secrets: Sequence[SecretRecord]
+
+
+# What is read of an agent's own conversation `c`, besides the agent.
+_ATTACHED = sql.SQL(
+    """
+    c.agent_id, c.id AS conversation_id,
+    (SELECT coalesce(array_agg(m.id ORDER BY m.seq), '{}') FROM messages m
+     WHERE m.conversation_id = c.id AND m.in_context AND m.seq IS NOT NULL) AS message_ids,
+    CASE WHEN %(blocks)s THEN (SELECT json_agg(b ORDER BY ab.created_at, b.id)
+     FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id WHERE ab.agent_id = c.agent_id) END AS blocks,
+    CASE WHEN %(tools)s THEN (SELECT json_agg(t ORDER BY at.created_at, t.name)
+     FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = c.agent_id) END AS tools,
+    CASE WHEN %(secrets)s THEN (SELECT json_agg(json_build_object('agent_id', s.agent_id, 'key', s.key,
+      'value', s.value, 'description', s.description) ORDER BY s.key)
+     FROM agent_secrets s WHERE s.agent_id = c.agent_id) END AS secrets
+    """
+)
+_AGENT_COLUMNS = tuple(each.name for each in fields(AgentRecord))
 
 
 class Agents(Repository):
@@ -119,8 +141,16 @@ class Agents(Repository):
         if not touched:
             raise NotFound(f"Agent not found with id '{agent_id}'")
 
+    async def lock(self, agent_id: str) -> None:
+        """Keep others from compiling the agent's system messages until the transaction ends."""
+        await self._execute("SELECT 1 FROM agents WHERE id = %(id)s FOR NO KEY UPDATE", {"id": agent_id})
+
     async def delete(self, agent_id: str) -> None:
         """Delete an agent with its conversations, messages and runs; its blocks stay. Raises NotFound."""
+        # The lock order: a turn that is ending holds its conversation and wants the agent's row.
+        await self._execute(
+            "SELECT 1 FROM conversations WHERE agent_id = %(id)s ORDER BY id FOR UPDATE", {"id": agent_id}
+        )
         if not await self._execute("DELETE FROM agents WHERE id = %(id)s", {"id": agent_id}):
             raise NotFound(f"Agent not found with id '{agent_id}'")
 
@@ -167,37 +197,43 @@ class Agents(Repository):
             created_at=row["created_at"],
         )
 
-    async def attached(self, agent_ids: Sequence[str], *, blocks: bool, tools: bool) -> Mapping[str, Attached]:
-        """What belongs to these agents, by agent, in one query; blocks and tools only where they are wanted."""
+    async def attached(
+        self, agent_ids: Sequence[str], *, blocks: bool, tools: bool, secrets: bool = False
+    ) -> Mapping[str, Attached]:
+        """What belongs to these agents, by agent, in one query; blocks, tools and secrets only where wanted."""
         rows = await self._rows(
-            """
-            SELECT c.agent_id, c.id AS conversation_id,
-              (SELECT coalesce(array_agg(m.id ORDER BY m.seq), '{}') FROM messages m
-               WHERE m.conversation_id = c.id AND m.in_context AND m.seq IS NOT NULL) AS message_ids,
-              CASE WHEN %(blocks)s THEN (SELECT json_agg(b ORDER BY ab.created_at, b.id)
-               FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id WHERE ab.agent_id = c.agent_id) END AS blocks,
-              CASE WHEN %(tools)s THEN (SELECT json_agg(t ORDER BY at.created_at, t.name)
-               FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = c.agent_id) END AS tools
-            FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default
-            """,
-            {"ids": list(agent_ids), "blocks": blocks, "tools": tools},
+            sql.SQL("SELECT {} FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default").format(
+                _ATTACHED
+            ),
+            {"ids": list(agent_ids), "blocks": blocks, "tools": tools, "secrets": secrets},
         )
-        return {
-            row["agent_id"]: Attached(
-                row["conversation_id"],
-                row["message_ids"],
-                [BlockRecord(**_timed(block)) for block in row["blocks"] or ()],
-                [ToolRecord(**_timed(tool)) for tool in row["tools"] or ()],
-            )
-            for row in rows
-        }
+        return {row["agent_id"]: _attached(row) for row in rows}
 
-    async def secrets(self, agent_id: str) -> Sequence[SecretRecord]:
-        return await self._records(
-            SecretRecord,
-            "SELECT agent_id, key, value, description FROM agent_secrets WHERE agent_id = %(id)s ORDER BY key",
+    async def get_attached(
+        self, agent_id: str, *, blocks: bool, tools: bool, secrets: bool = False
+    ) -> tuple[AgentRecord, Attached]:
+        """One agent and what belongs to it, in one query. Raises NotFound."""
+        row = await self._row(
+            sql.SQL(
+                "SELECT a.*, {} FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default "
+                "WHERE a.id = %(id)s"
+            ).format(_ATTACHED),
+            {"id": agent_id, "blocks": blocks, "tools": tools, "secrets": secrets},
+        )
+        if row is None:
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+        return AgentRecord(**{name: row[name] for name in _AGENT_COLUMNS}), _attached(row)
+
+    async def own_thread(self, agent_id: str) -> tuple[str, AgentType]:
+        """The id of the agent's own conversation, and the agent's type. Raises NotFound."""
+        row = await self._row(
+            "SELECT c.id, a.agent_type FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default "
+            "WHERE a.id = %(id)s",
             {"id": agent_id},
         )
+        if row is None:
+            raise NotFound(f"Agent not found with id '{agent_id}'")
+        return row["id"], row["agent_type"]
 
     async def set_secrets(self, agent_id: str, ciphertexts: Mapping[str, str]) -> None:
         """Replace all secrets of the agent."""
@@ -252,6 +288,16 @@ class Agents(Repository):
             raise NotFound(f"Block '{block_id}' is not attached to agent '{agent_id}'")
 
 
+def _attached(row: DictRow) -> Attached:
+    return Attached(
+        row["conversation_id"],
+        row["message_ids"],
+        [BlockRecord(**_timed(block)) for block in row["blocks"] or ()],
+        [ToolRecord(**_timed(tool)) for tool in row["tools"] or ()],
+        [SecretRecord(**secret) for secret in row["secrets"] or ()],
+    )
+
+
 def _timed(row: JsonObject) -> JsonObject:
     """A row that came as JSON, with its times as times again."""
     times = {name: datetime.fromisoformat(row[name]) for name in ("created_at", "updated_at")}
@@ -284,6 +330,10 @@ def _conditions(what: AgentFilter) -> tuple[list[sql.SQL | sql.Composed], dict[s
         add(sql.SQL("last_stop_reason = %(reason)s"), reason=what.last_stop_reason)
     if what.block_id is not None:
         add(sql.SQL("id IN (SELECT agent_id FROM agents_blocks WHERE block_id = %(block)s)"), block=what.block_id)
+    if what.project_id is not None:
+        add(sql.SQL("project_id = %(project)s"), project=what.project_id)
+    if what.created_by_id is not None:
+        add(sql.SQL("created_by_id = %(creator)s"), creator=what.created_by_id)
     if not what.show_hidden:
         add(sql.SQL("hidden IS NOT TRUE"))
     return conditions, params

@@ -50,7 +50,7 @@ class Blocks(Repository):
         record = await self._record(
             BlockRecord,
             "SELECT b.* FROM blocks b JOIN agents_blocks ab ON ab.block_id = b.id "
-            "WHERE ab.agent_id = %(agent)s AND ab.label = %(label)s FOR UPDATE OF b",
+            "WHERE ab.agent_id = %(agent)s AND ab.label = %(label)s FOR NO KEY UPDATE OF b",
             {"agent": agent_id, "label": label},
         )
         if record is None:

@@ -44,7 +44,7 @@ class Conversations(Repository):
         """The row, locked until the transaction ends. Always before the run's row. Raises NotFound."""
         record = await self._record(
             ConversationRecord,
-            "SELECT * FROM conversations WHERE id = %(id)s FOR UPDATE",
+            "SELECT * FROM conversations WHERE id = %(id)s FOR NO KEY UPDATE",
             {"id": conversation_id},
         )
         if record is None:

@@ -66,8 +66,10 @@ class Events(Repository):
         False also when the run was cancelled: nobody shall see more of it.
         """
         row = await self._row(
+            # Both rows are locked: whoever waits for the run's alone reads the step as it was before the wait.
             "SELECT s.model_attempt = %(attempt)s AND s.outcome IS NULL AND r.cancel_requested_at IS NULL AS held "
-            "FROM runs r JOIN steps s ON s.run_id = r.id AND s.index = %(step)s WHERE r.id = %(run)s FOR UPDATE OF r",
+            "FROM runs r JOIN steps s ON s.run_id = r.id AND s.index = %(step)s WHERE r.id = %(run)s "
+            "FOR NO KEY UPDATE",
             {"run": run_id, "step": step_index, "attempt": attempt},
         )
         if row is None or not row["held"]:

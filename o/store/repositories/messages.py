@@ -39,6 +39,18 @@ class Messages(Repository):
             {"run": run_id},
         )
 
+    async def place_waiting(self, conversation_id: str, run_id: str | None) -> None:
+        """Place what waits for the end of the (locked) conversation's turn: the messages of runs that ended before
+        their turn came, then those of the run that starts now, if one does."""
+        await self._execute(
+            "UPDATE messages m SET seq = numbered.seq FROM (SELECT id, nextval('message_seq') AS seq FROM "
+            "(SELECT w.id FROM messages w LEFT JOIN runs r ON r.id = w.run_id WHERE w.conversation_id = %(id)s "
+            "AND w.seq IS NULL AND (r.id IS NULL OR r.completed_at IS NOT NULL OR r.id = %(run)s) "
+            "ORDER BY r.id = %(run)s NULLS FIRST, r.queue_seq, w.position) AS waiting) AS numbered "
+            "WHERE m.id = numbered.id",
+            {"id": conversation_id, "run": run_id},
+        )
+
     async def context(self, conversation_id: str) -> list[Message]:
         """What is in the conversation's context, the system message first."""
         rows = await self._rows(
@@ -48,10 +60,13 @@ class Messages(Repository):
         return [_message(row) for row in rows]
 
     async def clear_context(self, conversation_id: str, *, keep_run: str) -> None:
-        """Take everything but the system message and one run's messages out of context; nothing is deleted."""
+        """Take everything but the system message and one run's messages out of context; nothing is deleted.
+
+        What still waits for its place stays: it is the input of runs to come.
+        """
         await self._execute(
             "UPDATE messages SET in_context = false WHERE conversation_id = %(id)s AND in_context "
-            "AND role <> 'system' AND run_id IS DISTINCT FROM %(run)s",
+            "AND seq IS NOT NULL AND role <> 'system' AND run_id IS DISTINCT FROM %(run)s",
             {"id": conversation_id, "run": keep_run},
         )
 
@@ -75,14 +90,6 @@ class Messages(Repository):
         """All messages of a run, its input first, oldest first; those still queued last."""
         rows = await self._rows(
             "SELECT * FROM messages WHERE run_id = %(run)s ORDER BY seq NULLS LAST, position", {"run": run_id}
-        )
-        return [_message(row) for row in rows]
-
-    async def of_step(self, run_id: str, step_id: str) -> list[Message]:
-        """The messages one step of a run produced, oldest first."""
-        rows = await self._rows(
-            "SELECT * FROM messages WHERE run_id = %(run)s AND step_id = %(step)s ORDER BY seq",
-            {"run": run_id, "step": step_id},
         )
         return [_message(row) for row in rows]
 

@@ -74,7 +74,7 @@ class Runs(Repository):
 
     async def lock(self, run_id: str) -> RunRecord:
         """The row, locked until the transaction ends; lock its conversation first. Raises NotFound."""
-        return await self._one("SELECT * FROM runs WHERE id = %(id)s FOR UPDATE", run_id)
+        return await self._one("SELECT * FROM runs WHERE id = %(id)s FOR NO KEY UPDATE", run_id)
 
     async def find(self, run_id: str) -> RunRecord | None:
         return await self._record(RunRecord, "SELECT * FROM runs WHERE id = %(id)s", {"id": run_id})
@@ -96,7 +96,7 @@ class Runs(Repository):
         return await self._record(
             RunRecord,
             "SELECT * FROM runs WHERE conversation_id = %(id)s AND status = 'created' AND started_at IS NULL "
-            "ORDER BY queue_seq LIMIT 1 FOR UPDATE",
+            "ORDER BY queue_seq LIMIT 1 FOR NO KEY UPDATE",
             {"id": conversation_id},
         )
 

@@ -59,7 +59,7 @@ class Steps(Repository):
         """The row, locked until the transaction ends. Raises NotFound."""
         record = await self._record(
             StepRecord,
-            "SELECT * FROM steps WHERE run_id = %(run)s AND index = %(index)s FOR UPDATE",
+            "SELECT * FROM steps WHERE run_id = %(run)s AND index = %(index)s FOR NO KEY UPDATE",
             {"run": run_id, "index": index},
         )
         if record is None:

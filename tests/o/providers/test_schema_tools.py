@@ -1,6 +1,7 @@
 """Tools by JSON schema: what the model is told, what it may write, how that is read."""
 
 import json
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -8,10 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o.domain.json import JsonObject
-from o.domain.messages import ToolCall, ToolReturn
+from o.domain.messages import Message, ToolCall, ToolReturn
 from o.domain.model import ModelEvent, TextDelta, ToolCallDelta, ToolChoice, ToolSpec
 from o.errors import InvalidReply
-from o.providers.schema_tools import CallReader, call_schema, demand, describe, in_plain_words, offered, repaired
+from o.providers.schema_tools import (
+    CallReader,
+    call_schema,
+    demand,
+    describe,
+    in_plain_words,
+    offered,
+    rehearsed,
+    repaired,
+)
 from tests.emulators.requests import LOOK, NOTE, message, request
 
 
@@ -52,6 +62,18 @@ def test_a_demand_repeats_what_was_said_and_asks_for_required_arguments_only() -
     assert "a (one of x, y)" in told and "b (" not in told
     assert list(call_schema((optional,))["properties"]["arguments"]["properties"]) == ["a"]
     assert "Choose the one tool" in demand((NOTE, LOOK), "")
+
+
+def test_a_tiny_model_is_shown_calls_that_fit_the_schema() -> None:
+    tool = ToolSpec(
+        "t", "", {"properties": {"a": {"enum": ["x", "y"]}, "b": {"type": "string"}}, "required": ["a", "b"]}
+    )
+    like = Message(id="message-1", role="user", content=(), created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    shown = rehearsed((tool,), "I am Ada.", like)
+    assert [message.role for message in shown] == ["system", "user", "assistant", "user", "assistant", "user"]
+    calls = [json.loads(message.text) for message in shown if message.role == "assistant"]
+    assert all(call["tool"] == "t" and call["arguments"]["a"] == "x" and call["arguments"]["b"] for call in calls)
+    assert "I am Ada." in shown[-1].text
 
 
 def test_the_schema_of_one_and_of_several() -> None:
