@@ -64,6 +64,9 @@ _ATTRIBUTES = {
 
 RECONCILE_SCHEDULE = "reconcile"
 
+# A decision of a step takes milliseconds; a worker that died with one is missed after this long, not after ten seconds.
+_DECIDE = timedelta(seconds=3)
+
 # One execution of the reconciler looks again and again for so many seconds; the schedule starts the next.
 _RECONCILE_LASTS = 60.0
 
@@ -120,6 +123,7 @@ class StepStarter:
                 StepInput(at=at, timing=self._timing),
                 id=at.workflow_id,
                 task_queue=Queue.AGENT,
+                task_timeout=_DECIDE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                 search_attributes=step_attributes(at, kind=kind),

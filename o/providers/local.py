@@ -29,17 +29,22 @@ from o.providers.schema_tools import (
     in_plain_words,
     offered,
     rehearsed,
+    spoken,
 )
 
 _DEFAULT_TOKENS = 512
 # What keeps a tiny model from going round in circles.
 _TEMPERATURE = 0.2
 _REPEAT_PENALTY = 1.15
+_REPEAT_WINDOW = 256  # tokens; with llama.cpp's own 64 it repeats whole paragraphs
+_DRY = 0.8  # the strength its authors recommend
 # The built-in model, so that its profile needs no process: the window the model process gives it.
 _KNOWN = {"smollm2-135m": 4096}
-# Models too small to follow an instruction, which are shown what to do instead; and what a call of theirs may take.
+# Models too small to follow an instruction: they are shown a call where one is demanded, and else told of no tool.
+# What a call of theirs may take, in tokens.
 _TINY = frozenset({"smollm2-135m"})
 _TINY_CALL_TOKENS = 96
+_TINY_TOKENS = 256
 
 
 class LocalProvider:
@@ -75,7 +80,8 @@ class LocalProvider:
         if demanded and not tools:
             raise ModelBadRequest("a tool call is demanded, but no such tool is given")
         chunks = ChunkReader()
-        calls = CallReader(tools, demanded=demanded, new_id=lambda: f"call_{uuid.uuid4().hex[:24]}")
+        readable = tools if demanded or request.model not in _TINY else ()
+        calls = CallReader(readable, demanded=demanded, new_id=lambda: f"call_{uuid.uuid4().hex[:24]}")
         events = self._wire.stream("/v1/chat/completions", _body(request, demanded=demanded))
         try:
             async for chunk in events:
@@ -129,7 +135,7 @@ def _profile(window: int) -> Profile:
 def _most_tokens(wanted: int | None, *, demanded: bool, tiny: bool) -> int:
     if demanded:
         return _TINY_CALL_TOKENS if tiny else CALL_TOKENS
-    return wanted or _DEFAULT_TOKENS
+    return wanted or (_TINY_TOKENS if tiny else _DEFAULT_TOKENS)
 
 
 def _add(messages: list[Message], role: Role, text: str) -> None:
@@ -143,15 +149,14 @@ def _add(messages: list[Message], role: Role, text: str) -> None:
 
 def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
     tools, sampling, tiny = offered(request), request.sampling, request.model in _TINY
-    messages = list(in_plain_words(request.messages))
-    if demanded:
-        said = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
-        if tiny:
-            messages = list(rehearsed(tools, said, messages[0]))
-        else:
-            _add(messages, "user", demand(tools, said))
-    elif told := describe(tools):
-        _add(messages, "system", told)
+    messages = list(spoken(request.messages) if tiny else in_plain_words(request.messages))
+    said = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
+    if demanded and tiny:
+        messages = list(rehearsed(tools, said, messages[0]))
+    elif demanded:
+        _add(messages, "user", demand(tools, said))
+    elif tools and not tiny:
+        _add(messages, "system", describe(tools))
     body: JsonObject = {
         "model": request.model,
         "messages": wire_messages(tuple(messages), images=False),
@@ -160,6 +165,9 @@ def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
         "max_tokens": _most_tokens(sampling.max_tokens, demanded=demanded, tiny=tiny),
         "temperature": _TEMPERATURE if sampling.temperature is None else sampling.temperature,
         "repeat_penalty": _REPEAT_PENALTY,
+        "repeat_last_n": _REPEAT_WINDOW,
+        # "Don't repeat yourself": makes going on with a sequence that has been there dearer with each token.
+        "dry_multiplier": 0.0 if demanded else _DRY,
         "cache_prompt": True,
     }
     if sampling.seed is not None:

@@ -66,6 +66,12 @@ def demand(tools: Sequence[ToolSpec], said: str) -> str:
     return "\n".join(lines)
 
 
+def spoken(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """What was said, without calls and returns: a tiny model that sees JSON goes on writing it."""
+    said = (replace(message, tool_calls=()) for message in messages if message.role != "tool")
+    return tuple(message for message in said if message.content)
+
+
 def rehearsed(tools: Sequence[ToolSpec], said: str, like: Message) -> tuple[Message, ...]:
     """A transcript for a tiny model that must call a tool: two calls that went well, then what was said.
 

@@ -129,7 +129,7 @@ class Store:
             raise InvalidArgument("the database cannot hold a value: a NUL or half a character, or too large") from None
         except psycopg.errors.DeadlockDetected as error:
             raise Unavailable("the database resolved a deadlock against this request; try again") from error
-        except (psycopg.OperationalError, PoolTimeout) as error:
+        except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, PoolTimeout) as error:
             raise Unavailable("the database does not answer") from error
 
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -59,9 +59,8 @@ class Attached:
     secrets: Sequence[SecretRecord]
 
 
-# What is read of an agent's own conversation `c`, besides the agent.
-_ATTACHED = sql.SQL(
-    """
+# What is read of an agent's own conversation `c`, besides the agent. A plain string: it is not composed anew each time.
+_ATTACHED: LiteralString = """
     c.agent_id, c.id AS conversation_id,
     (SELECT coalesce(array_agg(m.id ORDER BY m.seq), '{}') FROM messages m
      WHERE m.conversation_id = c.id AND m.in_context AND m.seq IS NOT NULL) AS message_ids,
@@ -72,8 +71,7 @@ _ATTACHED = sql.SQL(
     CASE WHEN %(secrets)s THEN (SELECT json_agg(json_build_object('agent_id', s.agent_id, 'key', s.key,
       'value', s.value, 'description', s.description) ORDER BY s.key)
      FROM agent_secrets s WHERE s.agent_id = c.agent_id) END AS secrets
-    """
-)
+"""
 _AGENT_COLUMNS = tuple(each.name for each in fields(AgentRecord))
 
 
@@ -202,9 +200,7 @@ class Agents(Repository):
     ) -> Mapping[str, Attached]:
         """What belongs to these agents, by agent, in one query; blocks, tools and secrets only where wanted."""
         rows = await self._rows(
-            sql.SQL("SELECT {} FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default").format(
-                _ATTACHED
-            ),
+            f"SELECT {_ATTACHED} FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default",
             {"ids": list(agent_ids), "blocks": blocks, "tools": tools, "secrets": secrets},
         )
         return {row["agent_id"]: _attached(row) for row in rows}
@@ -214,10 +210,8 @@ class Agents(Repository):
     ) -> tuple[AgentRecord, Attached]:
         """One agent and what belongs to it, in one query. Raises NotFound."""
         row = await self._row(
-            sql.SQL(
-                "SELECT a.*, {} FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default "
-                "WHERE a.id = %(id)s"
-            ).format(_ATTACHED),
+            f"SELECT a.*, {_ATTACHED} FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default "
+            "WHERE a.id = %(id)s",
             {"id": agent_id, "blocks": blocks, "tools": tools, "secrets": secrets},
         )
         if row is None:
@@ -245,13 +239,12 @@ class Agents(Repository):
 
     async def set_tools(self, agent_id: str, tool_ids: Sequence[str]) -> None:
         """Attach exactly these tools; those already attached keep their place."""
-        params = {"org": self._org_id, "agent": agent_id, "tools": list(tool_ids)}
-        await self._execute("DELETE FROM agents_tools WHERE agent_id = %(agent)s AND tool_id <> ALL(%(tools)s)", params)
         await self._execute(
+            "WITH gone AS (DELETE FROM agents_tools WHERE agent_id = %(agent)s AND tool_id <> ALL(%(tools)s)) "
             "INSERT INTO agents_tools (org_id, agent_id, tool_id, created_at) "
             "SELECT %(org)s, %(agent)s, tool, clock_timestamp() FROM unnest(%(tools)s::text[]) AS tool "
             "ON CONFLICT DO NOTHING",
-            params,
+            {"org": self._org_id, "agent": agent_id, "tools": list(tool_ids)},
         )
 
     async def set_blocks(self, agent_id: str, block_ids: Sequence[str]) -> None:

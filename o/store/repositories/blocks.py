@@ -21,6 +21,24 @@ class Author:
     call_id: str | None = None
 
 
+# Every write of a block is followed by its version, in the same statement.
+_RECORD_VERSION = sql.SQL(
+    'INSERT INTO block_versions (org_id, block_id, version, value, description, "limit", read_only, '
+    "actor, run_id, step_id, call_id) "
+    'SELECT org_id, id, version, value, description, "limit", read_only, '
+    "%(by_actor)s, %(by_run)s, %(by_step)s, %(by_call)s FROM written"
+)
+
+
+def _edit(author: Author) -> dict[str, str | None]:
+    return {
+        "by_actor": author.actor,
+        "by_run": author.run_id,
+        "by_step": author.step_id,
+        "by_call": author.call_id,
+    }
+
+
 class Blocks(Repository):
     """The memory blocks of one organisation."""
 
@@ -30,13 +48,13 @@ class Blocks(Repository):
         if "metadata_" in columns:
             columns["metadata_"] = as_json(columns["metadata_"])
         await self._execute(
-            sql.SQL("INSERT INTO blocks ({}) VALUES ({})").format(
+            sql.SQL("WITH written AS (INSERT INTO blocks ({}) VALUES ({}) RETURNING *) {}").format(
                 sql.SQL(", ").join(map(sql.Identifier, columns)),
                 sql.SQL(", ").join(map(sql.Placeholder, columns)),
+                _RECORD_VERSION,
             ),
-            columns,
+            {**columns, **_edit(author)},
         )
-        await self._record_version(str(values["id"]), author)
 
     async def get(self, block_id: str) -> BlockRecord:
         """Raises NotFound."""
@@ -69,10 +87,10 @@ class Blocks(Repository):
         assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
         touched = await self._execute(
             sql.SQL(
-                "UPDATE blocks SET {}, version = version + 1, updated_at = now() "
-                "WHERE id = %(block_id)s AND version = %(expected)s"
-            ).format(sql.SQL(", ").join(assignments)),
-            {**columns, "block_id": block_id, "expected": version},
+                "WITH written AS (UPDATE blocks SET {}, version = version + 1, updated_at = now() "
+                "WHERE id = %(block_id)s AND version = %(expected)s RETURNING *) {}"
+            ).format(sql.SQL(", ").join(assignments), _RECORD_VERSION),
+            {**columns, "block_id": block_id, "expected": version, **_edit(author)},
         )
         if not touched:
             raise Conflict(f"Block '{block_id}' was changed by somebody else; read it again and repeat the edit")
@@ -81,7 +99,6 @@ class Blocks(Repository):
                 "UPDATE agents_blocks SET label = %(label)s WHERE block_id = %(id)s",
                 {"label": changes["label"], "id": block_id},
             )
-        await self._record_version(block_id, author)
 
     async def holders(self, block_ids: Sequence[str]) -> list[str]:
         """Ids of the agents that hold any of these blocks."""
@@ -90,18 +107,3 @@ class Blocks(Repository):
             {"ids": list(block_ids)},
         )
         return [row["agent_id"] for row in rows]
-
-    async def _record_version(self, block_id: str, author: Author) -> None:
-        await self._execute(
-            'INSERT INTO block_versions (org_id, block_id, version, value, description, "limit", read_only, '
-            "actor, run_id, step_id, call_id) "
-            'SELECT org_id, id, version, value, description, "limit", read_only, '
-            "%(actor)s, %(run)s, %(step)s, %(call)s FROM blocks WHERE id = %(id)s",
-            {
-                "id": block_id,
-                "actor": author.actor,
-                "run": author.run_id,
-                "step": author.step_id,
-                "call": author.call_id,
-            },
-        )
