@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from temporalio import activity
 
-from activities.policy import as_failure
+from activities.policy import failing
 from o.contracts.turn import ToolInput
 from o.domain import blocks
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
 from o.domain.model import parse_arguments
-from o.errors import NotFound, ProjectError
+from o.errors import NotFound
 from o.store import turn
 from o.store.prompts import recompile
 from o.store.repositories.blocks import Author
@@ -56,20 +56,19 @@ class MemoryActivities:
         Raises:
             ApplicationError: typed; the database's absence is retryable, a superseded attempt is not.
         """
-        try:
+        with failing():
             async with self._store.transaction(what.at.org_id) as tx:
                 begun = await turn.begin_call(tx, what.at, what.call)
                 if isinstance(begun, ToolReturn):
                     return
                 returned = await self._carry_out(tx, what, begun)
                 await tx.steps.finish_call(what.at.run_id, what.at.index, returned, attempt=begun.attempt)
-        except ProjectError as error:
-            raise as_failure(error) from error
 
     async def _carry_out(self, tx: Transaction, what: ToolInput, calling: turn.Calling) -> ToolReturn:
         call = calling.call
         try:
             arguments = parse_arguments(call)
+            _check_texts(arguments)
             row = await tx.blocks.of_agent(what.at.agent_id, str(arguments["label"]))
             block = blocks.Block(row.id, row.label, row.value, row.limit, row.description, row.read_only, row.version)
             value = EDITS[call.name](block, arguments)
@@ -79,9 +78,18 @@ class MemoryActivities:
             label, known = arguments["label"], ", ".join(block.label for block in calling.agent.blocks)
             text = f"Error: you have no memory block labelled '{label}'; yours are: {known or 'none'}."
             return ToolReturn(call.id, text, "error", call.name)
-        except (blocks.EditRefused, ValueError, TypeError) as error:
+        except (blocks.EditRefused, ValueError, TypeError, OverflowError) as error:
             return ToolReturn(call.id, f"Error: {error}", "error", call.name)
         author = Author(what.at.agent_id, what.at.run_id, calling.step_id, call.id)
         await tx.blocks.update(row.id, {"value": value}, author, version=row.version)
         await recompile(tx, await tx.blocks.holders([row.id]))
         return ToolReturn(call.id, value, "success", call.name)
+
+
+def _check_texts(arguments: JsonObject) -> None:
+    """Raises ValueError, for the model to read, where a text holds what no stored text can."""
+    for name, value in arguments.items():
+        if isinstance(value, str):
+            value.encode()  # half a surrogate pair is a UnicodeEncodeError, which is a ValueError
+            if "\0" in value:
+                raise ValueError(f"the argument {name} contains a NUL character.")

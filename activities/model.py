@@ -9,14 +9,14 @@ from temporalio import activity
 
 from activities.cancellation import Cancellations
 from activities.context import assemble
-from activities.policy import as_failure, heartbeating
+from activities.policy import failing, heartbeating
 from o import ids
 from o.contracts.turn import StepPlan, StepRef
 from o.domain import loop
 from o.domain.json import JsonObject
 from o.domain.model import ModelEvent, ModelReply, ModelRequest, ReplyBuilder
 from o.domain.wire_deltas import DeltaPrinter
-from o.errors import Cancelled, InvalidReply, ProjectError, Superseded
+from o.errors import Cancelled, InvalidReply, Superseded
 from o.providers.base import Provider
 from o.providers.registry import Providers
 from o.store import turn
@@ -43,7 +43,7 @@ class ModelActivities:
         Raises:
             ApplicationError: typed by the error's `code`, retryable iff the error says so.
         """
-        try:
+        with failing(for_good=False):
             async with self._store.transaction(at.org_id) as tx:
                 begun = await turn.begin(tx, at)
             if isinstance(begun, turn.Done):
@@ -52,8 +52,6 @@ class ModelActivities:
                 return begun.plan
             async with heartbeating(), self._cancellations.stoppable(at.run_id):
                 return await self._ask(at, begun)
-        except ProjectError as error:
-            raise as_failure(error) from error
 
     async def _ask(self, at: StepRef, asked: turn.Asking) -> StepPlan:
         provider, model = self._providers.resolve(asked.options.override_model or asked.agent.model)
@@ -62,16 +60,16 @@ class ModelActivities:
         builder = ReplyBuilder()
         try:
             await self._stream(provider, request, at, asked, reply_id, builder)
+            if not builder.finished:
+                raise InvalidReply("the model's stream ended before the reply was complete")
+            reply = builder.reply()
+            client_tools = [tool.name for tool in asked.options.client_tools]
+            planned = loop.plan(reply, asked.agent, allowed, asked.history, client_tools)
+            async with self._store.transaction(at.org_id) as tx:
+                plan, start = await turn.answer(tx, at, asked, reply_id, reply, planned)
         except (asyncio.CancelledError, Cancelled):
             await asyncio.shield(self._keep_partial(at, asked, reply_id, builder.reply()))
             raise
-        if not builder.finished:
-            raise InvalidReply("the model's stream ended before the reply was complete")
-        reply = builder.reply()
-        client_tools = [tool.name for tool in asked.options.client_tools]
-        planned = loop.plan(reply, asked.agent, allowed, asked.history, client_tools)
-        async with self._store.transaction(at.org_id) as tx:
-            plan, start = await turn.answer(tx, at, asked, reply_id, reply, planned)
         if start is not None:
             await self._starter.start(start)
         return plan
@@ -130,7 +128,9 @@ class ModelActivities:
     async def _show(self, at: StepRef, asked: turn.Asking, deltas: list[JsonObject]) -> None:
         async with self._store.transaction(at.org_id) as tx:
             if not await tx.events.append_deltas(at.run_id, at.index, asked.attempt, deltas):
-                raise Superseded("another attempt holds the request, or the run was cancelled")
+                if (await tx.runs.get(at.run_id)).cancel_requested_at is not None:
+                    raise Cancelled("the run was cancelled")
+                raise Superseded("another attempt holds the request")
             if at.index == 0:
                 await tx.runs.first_token(at.run_id)
 

@@ -2,9 +2,8 @@
 
 from temporalio import activity
 
-from activities.policy import as_failure
+from activities.policy import failing
 from o.contracts.models import EmbeddingCard, ModelCard, ModelCards
-from o.errors import ProjectError
 from o.providers.base import Profile
 from o.providers.registry import Providers
 
@@ -34,10 +33,8 @@ class CatalogueActivities:
         Raises:
             ApplicationError: not_found, or invalid_argument for a handle without a slash.
         """
-        try:
+        with failing(for_good=False):
             return _card(handle, await self._providers.profile(handle))
-        except ProjectError as error:
-            raise as_failure(error) from error
 
 
 def _card(handle: str, profile: Profile) -> ModelCard:

@@ -1,8 +1,10 @@
 """Timeouts, heartbeats and retries of every activity, and the border where our errors become Temporal's."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TypedDict
 
@@ -14,6 +16,8 @@ from temporalio.workflow import ActivityCancellationType
 from o.contracts.turn import Timing
 from o.errors import ProjectError
 from o.temporal import Queue
+
+log = logging.getLogger(__name__)
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -92,6 +96,28 @@ async def _beat(every: float) -> None:
     while True:
         activity.heartbeat()
         await asyncio.sleep(every)
+
+
+@contextmanager
+def failing(*, for_good: bool = True) -> Iterator[None]:
+    """Let errors leave an activity as Temporal's, without their causes: those may repeat content, which history keeps.
+
+    Args:
+        for_good: whether an error nobody foresaw is final. It would come again and again, and a transaction that is
+            tried until it succeeds would never end.
+
+    Raises:
+        ApplicationError: ours by its `code`, retryable iff it says so; others as `internal_error`.
+    """
+    try:
+        yield
+    except ProjectError as error:
+        raise as_failure(error) from None
+    except Exception as error:
+        kind = type(error).__name__
+        log.error("unforeseen %s\n%s", kind, "".join(traceback.format_tb(error.__traceback__)))
+        words = f"an error nobody foresaw ({kind}); the worker's log says where"
+        raise ApplicationError(words, type=ProjectError.code, non_retryable=for_good) from None
 
 
 def as_failure(error: ProjectError) -> ApplicationError:

@@ -1,12 +1,15 @@
 """Moving runs along: gather a step's returns, end a run that cannot go on, find runs that nobody drives."""
 
 import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.policy import as_failure
+from activities.policy import failing
 from o.contracts.turn import CloseInput, StepOutcome, StepRef
 from o.errors import NotFound, ProjectError, Unavailable
 from o.store import queue, turn
@@ -40,14 +43,12 @@ class RunActivities:
         Raises:
             ApplicationError: typed; retried until it succeeds.
         """
-        try:
+        with failing():
             async with self._store.transaction(at.org_id) as tx:
                 outcome, start = await turn.advance(tx, at)
             if start is not None:
                 await self._starter.start(start)
-        except ProjectError as error:
-            raise as_failure(error) from error
-        return outcome
+            return outcome
 
     @activity.defn(name="run.close")
     async def close(self, what: CloseInput) -> StepOutcome:
@@ -56,17 +57,16 @@ class RunActivities:
         Raises:
             ApplicationError: typed; retried until it succeeds.
         """
-        try:
-            async with self._store.transaction(what.at.org_id) as tx:
-                start = await queue.close(tx, what.at, what.code, what.message)
-                run = await tx.runs.get(what.at.run_id)
+        with failing(for_good=False):
+            try:
+                async with self._store.transaction(what.at.org_id) as tx:
+                    start = await queue.close(tx, what.at, what.code, what.message)
+                    run = await tx.runs.get(what.at.run_id)
+            except NotFound:
+                return StepOutcome(stop="cancelled")  # the agent was deleted with its runs
             if start is not None:
                 await self._starter.start(start)
-        except NotFound:
-            return StepOutcome(stop="cancelled")  # the agent was deleted with its runs
-        except ProjectError as error:
-            raise as_failure(error) from error
-        return StepOutcome(stop=run.stop_reason)
+            return StepOutcome(stop=run.stop_reason)
 
     @activity.defn(name="run.reconcile")
     async def reconcile(self) -> int:
@@ -74,23 +74,26 @@ class RunActivities:
 
         Returns how many runs it acted on. One run's trouble does not keep the others waiting.
         """
+        with failing():
+            return await self._look()
+
+    async def _look(self) -> int:
         async with self._store.transaction() as tx:
             stalled = await tx.stalled.find(older_than=self._stale_after, limit=_BATCH)
             idle = await tx.stalled.idle_queues(limit=_BATCH)
             expired = await tx.approvals.expired(limit=_BATCH)
-            await tx.events.prune(older_than=self._keep)
         acted = 0
         for run in stalled:
-            try:
+            with _alone(run.run_id):
                 acted += await self._resume(run)
-            except (ProjectError, RPCError):
-                log.exception("could not reconcile %s", run.run_id)
         for org_id, conversation_id in [*idle, *((row.org_id, row.conversation_id) for row in expired)]:
-            try:
+            with _alone(conversation_id):
                 await self._wake(org_id, conversation_id)
                 acted += 1
-            except ProjectError:
-                log.exception("could not wake %s", conversation_id)
+        # Last and by itself: however much there is to delete, it keeps no run waiting.
+        with _alone("old events"):
+            async with self._store.transaction() as tx:
+                await tx.events.prune(older_than=self._keep)
         return acted
 
     async def _resume(self, run: StalledRun) -> bool:
@@ -109,8 +112,8 @@ class RunActivities:
                 await tx.runs.touch(at.run_id)
             return False
         async with self._store.transaction(at.org_id) as tx:
-            restarts = await tx.steps.restarted(at.run_id, at.index)
-        if status == WorkflowExecutionStatus.COMPLETED or restarts > _MOST_RESTARTS:
+            restarts = (await tx.steps.lock(at.run_id, at.index)).restarts
+        if status == WorkflowExecutionStatus.COMPLETED or restarts >= _MOST_RESTARTS:
             message = f"the step's workflow ended ({status.name.lower() if status else 'lost'}) without ending the run"
             async with self._store.transaction(at.org_id) as tx:
                 start = await queue.close(tx, at, "internal_error", message)
@@ -118,6 +121,10 @@ class RunActivities:
                 await self._starter.start(start)
             return True
         await self._starter.start(at)
+        async with self._store.transaction(at.org_id) as tx:
+            # Only now: an engine that was away does not use up the step's restarts.
+            await tx.runs.touch(at.run_id)
+            await tx.steps.restarted(at.run_id, at.index)
         return True
 
     async def _status(self, at: StepRef) -> WorkflowExecutionStatus | None:
@@ -134,3 +141,13 @@ class RunActivities:
             start = await queue.wake(tx, conversation_id)
         if start is not None:
             await self._starter.start(start)
+
+
+@contextmanager
+def _alone(what: str) -> Iterator[None]:
+    """Keep the trouble with one thing from the others, whatever it is; only its kind is logged, it may hold content."""
+    try:
+        yield
+    except Exception as error:
+        kind = error.code if isinstance(error, ProjectError) else type(error).__name__
+        log.error("could not reconcile %s: %s\n%s", what, kind, "".join(traceback.format_tb(error.__traceback__)))

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from temporalio import activity
 
 from activities.cancellation import Cancellations
-from activities.policy import as_failure, heartbeating
+from activities.policy import failing, heartbeating
 from o.contracts.turn import ToolInput
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
 from o.domain.model import parse_arguments
-from o.errors import ProjectError
 from o.store import turn
 from o.store.session import Store
 
@@ -44,7 +43,7 @@ class ToolActivities:
         Raises:
             ApplicationError: typed; cancelled and superseded calls are not tried again.
         """
-        try:
+        with failing(for_good=False):
             async with self._store.transaction(what.at.org_id) as tx:
                 begun = await turn.begin_call(tx, what.at, what.call)
             if isinstance(begun, ToolReturn):
@@ -53,8 +52,6 @@ class ToolActivities:
                 returned = await self._call(what, begun)
             async with self._store.transaction(what.at.org_id) as tx:
                 await tx.steps.finish_call(what.at.run_id, what.at.index, returned, attempt=begun.attempt)
-        except ProjectError as error:
-            raise as_failure(error) from error
 
     async def _call(self, what: ToolInput, calling: turn.Calling) -> ToolReturn:
         call = calling.call
@@ -65,7 +62,7 @@ class ToolActivities:
         context = ToolContext(what.at.org_id, what.at.agent_id, self._store)
         try:
             text = await tool(context, parse_arguments(call))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             return ToolReturn(call.id, f"Error executing function {call.name}: {error}", "error", call.name)
         limits = {tool.spec.name: tool.return_char_limit for tool in calling.agent.tools}
         return _limited(ToolReturn(call.id, text, "success", call.name), limits.get(call.name, 50_000))

@@ -7,7 +7,8 @@ from api.deps import Caller
 from api.schemas.agent_state import Relations, print_agent
 from o.domain.json import JsonObject
 from o.domain.wire import print_message
-from o.store.records import AgentRecord
+from o.store.records import AgentRecord, SecretRecord
+from o.store.repositories.agents import Attached
 from o.store.session import Transaction
 
 
@@ -16,38 +17,54 @@ def secret_context(agent_id: str, key: str) -> str:
     return f"agent_secrets/{agent_id}/{key}"
 
 
+async def print_one(caller: Caller, tx: Transaction, agent_id: str, include: Collection[str]) -> JsonObject:
+    """One agent as the wire has it, in one query. Raises NotFound."""
+    agent, attached = await tx.agents.get_attached(
+        agent_id,
+        blocks="agent.blocks" in include,
+        tools="agent.tools" in include,
+        secrets="agent.secrets" in include,
+    )
+    return await _print(caller, tx, agent, attached, include)
+
+
 async def print_agents(
     caller: Caller, tx: Transaction, agents: Sequence[AgentRecord], include: Collection[str]
 ) -> list[JsonObject]:
-    """These agents as the wire has them, with the relations in `include`; a few queries, however many agents."""
-    agent_ids = [agent.id for agent in agents]
-    attached = await tx.agents.attached(agent_ids, blocks="agent.blocks" in include, tools="agent.tools" in include)
-    printed = []
-    for agent in agents:
-        own = attached[agent.id]
-        relations = Relations(
-            blocks=own.blocks,
-            tools=own.tools,
-            secrets=await _secrets(caller, tx, agent) if "agent.secrets" in include else (),
-            pending_approval=await _pending(tx, own.conversation_id) if "agent.pending_approval" in include else None,
-            message_ids=own.message_ids,
-        )
-        printed.append(print_agent(agent, relations, include))
-    return printed
+    """These agents as the wire has them, with the relations in `include`; one more query, however many agents."""
+    attached = await tx.agents.attached(
+        [agent.id for agent in agents],
+        blocks="agent.blocks" in include,
+        tools="agent.tools" in include,
+        secrets="agent.secrets" in include,
+    )
+    return [await _print(caller, tx, agent, attached[agent.id], include) for agent in agents]
 
 
-async def _secrets(caller: Caller, tx: Transaction, agent: AgentRecord) -> list[JsonObject]:
-    return [
-        {
-            "id": f"agent-env-{uuid.uuid5(uuid.UUID(agent.id.removeprefix('agent-')), secret.key)}",
-            "key": secret.key,
-            "value": caller.parts.keyring.decrypt(secret.value, context=secret_context(agent.id, secret.key)),
-            "value_enc": None,
-            "description": secret.description,
-            "agent_id": agent.id,
-        }
-        for secret in await tx.agents.secrets(agent.id)
-    ]
+async def _print(
+    caller: Caller, tx: Transaction, agent: AgentRecord, attached: Attached, include: Collection[str]
+) -> JsonObject:
+    pending = "agent.pending_approval" in include
+    relations = Relations(
+        blocks=attached.blocks,
+        tools=attached.tools,
+        secrets=[_secret(caller, secret) for secret in attached.secrets],
+        pending_approval=await _pending(tx, attached.conversation_id) if pending else None,
+        message_ids=attached.message_ids,
+    )
+    return print_agent(agent, relations, include)
+
+
+def _secret(caller: Caller, secret: SecretRecord) -> JsonObject:
+    context = secret_context(secret.agent_id, secret.key)
+    return {
+        "id": f"agent-env-{uuid.uuid5(uuid.UUID(secret.agent_id.removeprefix('agent-')), secret.key)}",
+        "key": secret.key,
+        "value": caller.parts.keyring.decrypt(secret.value, context=context),
+        "value_enc": None,
+        "description": secret.description,
+        "agent_id": secret.agent_id,
+    }
 
 
 async def _pending(tx: Transaction, conversation_id: str) -> JsonObject | None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from api.agent_config import compaction_settings, embedding_config, file_limits, model_config
-from api.agent_reads import secret_context
+from api.agent_reads import print_one, secret_context
 from api.deps import Caller
 from api.inputs import parts
+from api.schemas.agent_state import RELATIONS
 from api.schemas.agents import CreateAgent, UpdateAgent
 from api.schemas.messages import CreateMessage
 from o import ids
@@ -39,8 +40,8 @@ _UNRULED = ("gpt-5", "claude-4-sonnet", "claude-3-5-sonnet", "gemini-2.5-pro")
 _SEVERAL_FIRST = frozenset({"gpt-4o", "gpt-4o-mini"})
 
 
-async def create(caller: Caller, body: CreateAgent) -> str:
-    """Make an agent with its blocks, tools, secrets and first messages. Returns its id.
+async def create(caller: Caller, body: CreateAgent) -> JsonObject:
+    """Make an agent with its blocks, tools, secrets and first messages. Returns it as the wire has it.
 
     Raises:
         NotFound: an unknown model, block, folder or identity.
@@ -51,8 +52,9 @@ async def create(caller: Caller, body: CreateAgent) -> str:
     config = await model_config(body, parts_.catalogue, before=None, default=parts_.defaults.model)
     embedding = await embedding_config(body, parts_.catalogue, parts_.defaults)
     _check_links(body)
-    if body.agent_type == "voice_convo_agent" and not body.enable_sleeptime:
-        raise InvalidArgument("enable_sleeptime: must be true for agents of type voice_convo_agent")
+    _check_offered(body)
+    if body.agent_type == "voice_convo_agent":
+        raise InvalidArgument("agent_type: a voice_convo_agent needs enable_sleeptime, which is not offered yet")
     agent_id = ids.new("agent")
     tags = list(dict.fromkeys(body.tags or []))
     files, characters = file_limits(config["context_window"])
@@ -91,11 +93,11 @@ async def create(caller: Caller, body: CreateAgent) -> str:
         await _set_secrets(tx, caller, agent_id, body.all_secrets)
         conversation_id = await start_conversation(tx, agent_id, is_default=True)
         await tx.messages.add(_first_messages(body, agent_id, conversation_id, tx.now()))
-    return agent_id
+        return await print_one(caller, tx, agent_id, RELATIONS)
 
 
-async def update(caller: Caller, agent_id: str, body: UpdateAgent) -> None:
-    """Change an agent. What is null stays; lists replace.
+async def update(caller: Caller, agent_id: str, body: UpdateAgent) -> JsonObject:
+    """Change an agent; what is null stays, lists replace. Returns it as the wire has it.
 
     Raises:
         NotFound: no such agent, block or model. InvalidArgument: an unknown tool, contradicting settings.
@@ -105,6 +107,9 @@ async def update(caller: Caller, agent_id: str, body: UpdateAgent) -> None:
     config = await model_config(body, caller.parts.catalogue, before=before.llm_config, default=before.model)
     embedding = await embedding_config(body, caller.parts.catalogue, caller.parts.defaults)
     _check_links(body)
+    _check_offered(body)
+    if body.message_ids is not None:
+        raise InvalidArgument("message_ids: what is in context cannot be chosen yet; leave it out")
     changes = body.model_dump(
         include={
             *("name", "system", "description", "tags", "timezone", "hidden", "enable_sleeptime", "max_files_open"),
@@ -137,6 +142,7 @@ async def update(caller: Caller, agent_id: str, body: UpdateAgent) -> None:
         await _set_secrets(tx, caller, agent_id, body.all_secrets)
         if body.block_ids is not None or body.tool_ids is not None or body.tool_rules is not None:
             await recompile(tx, [agent_id])
+        return await print_one(caller, tx, agent_id, RELATIONS)
 
 
 def _check_links(body: CreateAgent | UpdateAgent) -> None:
@@ -146,6 +152,11 @@ def _check_links(body: CreateAgent | UpdateAgent) -> None:
             raise NotFound(f"{field}: Folder not found with id '{linked[0][:80]}'")
     if body.identity_ids:
         raise NotFound(f"identity_ids: Identity not found with id '{body.identity_ids[0][:80]}'")
+
+
+def _check_offered(body: CreateAgent | UpdateAgent) -> None:
+    if body.enable_sleeptime:
+        raise InvalidArgument("enable_sleeptime: is not offered yet; leave it out or set it to false")
 
 
 def _response_format(body: CreateAgent | UpdateAgent) -> JsonObject | None:

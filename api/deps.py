@@ -47,6 +47,7 @@ class Gatekeeper:
         self._loopback = loopback
         self._owners: dict[str, tuple[float, str | None]] = {}
         self._open: tuple[float, bool] = (float("-inf"), False)
+        self._furnished = {DEFAULT_ORG}
 
     async def owner(self, key: str | None) -> str:
         """The organisation a request acts for. Raises Unauthorized."""
@@ -60,10 +61,18 @@ class Gatekeeper:
                     self._owners.clear()
                 self._owners[key] = known
             if known[1] is not None:
+                await self._furnish(known[1])
                 return known[1]
         if self._loopback and await self._is_open(now):
             return DEFAULT_ORG
         raise Unauthorized("Unauthorized")
+
+    async def _furnish(self, org_id: str) -> None:
+        """See to it that an organisation has the base tools; the default one got them when the process started."""
+        if org_id not in self._furnished:
+            async with self._store.transaction(org_id) as tx:
+                await tx.tools.ensure_base()
+            self._furnished.add(org_id)
 
     async def _is_open(self, now: float) -> bool:
         if now - self._open[0] > _KEY_TTL:

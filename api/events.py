@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _RECONNECT = 0.5
 
 # Seconds after which a reader looks by itself: a notification may be lost with its connection.
-_LOOK_AGAIN = 2.0
+LOOK_AGAIN = 2.0
 
 
 class Wakeup:
@@ -30,7 +30,7 @@ class Wakeup:
     def set(self) -> None:
         self._event.set()
 
-    async def wait(self, timeout: float = _LOOK_AGAIN) -> None:
+    async def wait(self, timeout: float = LOOK_AGAIN) -> None:
         """Return when there may be something new, at the latest after `timeout` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):

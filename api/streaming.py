@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from starlette.responses import StreamingResponse
 
 from api.deps import Caller
+from api.events import LOOK_AGAIN
 from api.responses import dumps
 from api.turns import usage_of
 from o.domain.json import JsonObject
@@ -153,7 +154,7 @@ async def _read(caller: Caller, run_id: str, view: View) -> AsyncIterator[bytes]
                 yield ping(run_id)
                 spoken = clock()
             if not events:
-                await wakeup.wait()
+                await wakeup.wait(min(LOOK_AGAIN, PING_EVERY))
     if not printer.ended:
         # Whoever reads must not take an end without a reason for a whole answer.
         yield _event(stop_message("error"))

@@ -38,7 +38,6 @@ class Manner:
     background: bool = False
     queue: bool = True
     stream_tokens: bool = False
-    callback_url: str | None = None
 
 
 def new_run_id() -> str:
@@ -82,7 +81,6 @@ async def accept(
                 is_retry=request.headers.get("x-stainless-retry-count", "0") not in ("", "0"),
                 idempotency_key=_idempotency_key(request),
                 client_otids=client_otids(body),
-                callback_url=manner.callback_url,
             ),
         )
     await start(caller, accepted.start)
@@ -149,7 +147,8 @@ async def finish(caller: Caller, run_id: str, wakeup: Wakeup) -> Outcome:
 
 async def _stored_outcome(tx: Transaction, run: RunRecord) -> Outcome:
     """The end of a run whose events are no longer kept, from its rows."""
-    legacy = (await tx.agents.get(run.agent_id)).agent_type in LEGACY_TYPES
+    _, agent_type = await tx.agents.own_thread(run.agent_id)
+    legacy = agent_type in LEGACY_TYPES
     options = TurnOptions.model_validate(run.request)
     messages = [
         printed

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
@@ -49,8 +50,10 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-        rmtree(self._home, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            rmtree(self._home, ignore_errors=True)
 
     @property
     def base_url(self) -> str:
@@ -105,18 +108,22 @@ class Stack:
             time.sleep(_POLL)
 
     def stop(self) -> None:
-        """Stop everything in order; kill what does not stop. Does nothing when nothing runs."""
+        """Stop everything in order; kill what does not stop, or at once on Ctrl-C. Does nothing when nothing runs."""
         process = self._process
         if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(_STOP)
-        except subprocess.TimeoutExpired:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
+            children = psutil.Process(process.pid).children(recursive=True)
             process.kill()
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             process.wait()
+            if isinstance(error, KeyboardInterrupt):
+                raise
 
     def pids(self) -> dict[str, int]:
         """The direct children of the supervisor by name: postgres, temporal, api, local-model, worker-1, worker-2, …"""

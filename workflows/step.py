@@ -71,7 +71,13 @@ class StepWorkflow:
             **policy.rows(),
             summary=f"end the run: {code}",
         )
-        return await asyncio.shield(closing)
+        closed = asyncio.ensure_future(closing)
+        while True:
+            try:
+                return await asyncio.shield(closed)
+            except asyncio.CancelledError:
+                if closed.done():
+                    raise
 
 
 def _is_cancelled(error: BaseException) -> bool:

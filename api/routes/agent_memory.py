@@ -4,19 +4,21 @@ from typing import Literal
 
 from fastapi import APIRouter
 
+from api.agent_reads import print_one
 from api.deps import Asking, JsonRoute
 from api.errors import documented
 from api.responses import Json
-from api.routes.agents import full_state
 from api.routes.params import AgentPath, BlockPath, Cursor, LabelPath, Limit, Order
-from api.schemas.agent_state import print_tool
+from api.schemas.agent_state import RELATIONS, print_tool
 from api.schemas.agents import AgentState, Memory
 from api.schemas.blocks import Block, UpdateBlock, print_block
 from api.schemas.common import Shape
 from o.domain.json import JsonObject
 from o.errors import NotFound
 from o.store.prompts import recompile
+from o.store.records import BlockRecord
 from o.store.repositories.blocks import Author
+from o.store.session import Transaction
 
 router = APIRouter(tags=["agents"], route_class=JsonRoute)
 
@@ -37,7 +39,8 @@ class AttachedTool(Shape):
 )
 async def retrieve_agent_memory(agent_id: AgentPath, caller: Asking) -> Json:
     """All memory blocks of an agent, in the older form."""
-    state = await full_state(caller, agent_id)
+    async with caller.transaction() as tx:
+        state = await print_one(caller, tx, agent_id, {"agent.blocks"})
     return Json(state["memory"])
 
 
@@ -58,9 +61,8 @@ async def list_core_memory_blocks(
 ) -> Json:
     """The memory blocks of an agent, by id."""
     async with caller.transaction() as tx:
-        await tx.agents.get(agent_id)
-        blocks = (await tx.agents.attached([agent_id], blocks=True, tools=False))[agent_id].blocks
-    return Json(_page([print_block(block) for block in blocks], before, after, limit, order, "Block"))
+        _, attached = await tx.agents.get_attached(agent_id, blocks=True, tools=False)
+    return Json(_page([print_block(block) for block in attached.blocks], before, after, limit, order, "Block"))
 
 
 @router.get(
@@ -72,8 +74,7 @@ async def list_core_memory_blocks(
 async def retrieve_core_memory_block(agent_id: AgentPath, block_label: LabelPath, caller: Asking) -> Json:
     """The agent's memory block of this label."""
     async with caller.transaction() as tx:
-        await tx.agents.get(agent_id)
-        return Json(print_block(await tx.blocks.of_agent(agent_id, block_label)))
+        return Json(print_block(await _block(tx, agent_id, block_label)))
 
 
 @router.patch(
@@ -88,7 +89,7 @@ async def attach_core_memory_block(agent_id: AgentPath, block_id: BlockPath, cal
         await tx.agents.get(agent_id)
         await tx.agents.attach_block(agent_id, block_id)
         await recompile(tx, [agent_id])
-    return Json(await full_state(caller, agent_id))
+        return Json(await print_one(caller, tx, agent_id, RELATIONS))
 
 
 @router.patch(
@@ -103,7 +104,7 @@ async def detach_core_memory_block(agent_id: AgentPath, block_id: BlockPath, cal
         await tx.agents.get(agent_id)
         await tx.agents.detach_block(agent_id, block_id)
         await recompile(tx, [agent_id])
-    return Json(await full_state(caller, agent_id))
+        return Json(await print_one(caller, tx, agent_id, RELATIONS))
 
 
 # After attach and detach, which a label with a slash in it would swallow.
@@ -118,12 +119,12 @@ async def modify_core_memory_block(
 ) -> Json:
     """Change the agent's block of this label, read-only or not; every agent that holds it sees the change."""
     async with caller.transaction() as tx:
-        await tx.agents.get(agent_id)
-        block = await tx.blocks.of_agent(agent_id, block_label)
+        block = await _block(tx, agent_id, block_label)
         if changes := body.columns():
             await tx.blocks.update(block.id, changes, Author(caller.user_id), version=block.version)
             await recompile(tx, await tx.blocks.holders([block.id]))
-        return Json(print_block(await tx.blocks.get(block.id)))
+            block = await tx.blocks.get(block.id)
+        return Json(print_block(block))
 
 
 @router.get(
@@ -143,9 +144,17 @@ async def list_tools_for_agent(
 ) -> Json:
     """The tools of an agent."""
     async with caller.transaction() as tx:
+        _, attached = await tx.agents.get_attached(agent_id, blocks=False, tools=True)
+    return Json(_page([print_tool(tool) for tool in attached.tools], before, after, limit, order, "Tool"))
+
+
+async def _block(tx: Transaction, agent_id: str, label: str) -> BlockRecord:
+    """The agent's block of this label, locked. Raises NotFound, which says whether it is the agent that is missing."""
+    try:
+        return await tx.blocks.of_agent(agent_id, label)
+    except NotFound:
         await tx.agents.get(agent_id)
-        tools = (await tx.agents.attached([agent_id], blocks=False, tools=True))[agent_id].tools
-    return Json(_page([print_tool(tool) for tool in tools], before, after, limit, order, "Tool"))
+        raise
 
 
 def _page(

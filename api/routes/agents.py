@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 
 from api import agent_writes
-from api.agent_reads import print_agents
-from api.deps import Asking, Caller, JsonRoute
+from api.agent_reads import print_agents, print_one
+from api.deps import Asking, JsonRoute
 from api.errors import documented
 from api.responses import Json
 from api.routes.params import AgentPath, Cursor, Limit, Order, Words
-from api.schemas.agent_state import RELATIONS, asked_for
+from api.schemas.agent_state import asked_for
 from api.schemas.agents import AgentState, CreateAgent, Include, UpdateAgent
-from o.domain.json import JsonObject
 from o.domain.stop import StopReason
 from o.errors import Unavailable
 from o.store import queue
@@ -43,8 +42,7 @@ async def retrieve_agent(
     """One agent."""
     wanted = asked_for(include, include_relationships, sdk=caller.sdk)
     async with caller.transaction() as tx:
-        (printed,) = await print_agents(caller, tx, [await tx.agents.get(agent_id)], wanted)
-    return Json(printed)
+        return Json(await print_one(caller, tx, agent_id, wanted))
 
 
 @router.get("/v1/agents/", operation_id="list_agents", response_model=list[AgentState], responses=documented())
@@ -62,6 +60,8 @@ async def list_agents(
     last_stop_reason: StopReason | None = None,
     identity_id: Cursor = None,
     identifier_keys: Annotated[list[str] | None, Query(max_length=200)] = None,
+    project_id: Words = None,
+    created_by_id: Cursor = None,
     template_id: Cursor = None,
     base_template_id: Cursor = None,
     show_hidden_agents: bool = False,
@@ -78,6 +78,8 @@ async def list_agents(
         tags=tuple(tags or ()),
         match_all_tags=match_all_tags,
         last_stop_reason=last_stop_reason,
+        project_id=project_id,
+        created_by_id=created_by_id,
         show_hidden=show_hidden_agents,
         after=after,
         before=before,
@@ -93,7 +95,7 @@ async def list_agents(
 @router.post("/v1/agents/", operation_id="create_agent", response_model=AgentState, responses=documented(402, 404, 409))
 async def create_agent(body: CreateAgent, caller: Asking) -> Json:
     """Make an agent."""
-    return Json(await full_state(caller, await agent_writes.create(caller, body)))
+    return Json(await agent_writes.create(caller, body))
 
 
 @router.patch(
@@ -101,8 +103,7 @@ async def create_agent(body: CreateAgent, caller: Asking) -> Json:
 )
 async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Asking) -> Json:
     """Change an agent: null leaves a field as it is, a list replaces the whole list."""
-    await agent_writes.update(caller, agent_id, body)
-    return Json(await full_state(caller, agent_id))
+    return Json(await agent_writes.update(caller, agent_id, body))
 
 
 @router.delete("/v1/agents/{agent_id}", operation_id="delete_agent", responses=documented(404))
@@ -118,10 +119,3 @@ async def delete_agent(agent_id: AgentPath, caller: Asking) -> Json:
             # Its next effect finds no rows and ends by itself.
             _log.warning("the engine does not answer; a step of the deleted agent %s ends later", agent_id)
     return Json({"message": f"Agent id={agent_id} successfully deleted"})
-
-
-async def full_state(caller: Caller, agent_id: str) -> JsonObject:
-    """An agent with all relations, as writes answer."""
-    async with caller.transaction() as tx:
-        (printed,) = await print_agents(caller, tx, [await tx.agents.get(agent_id)], RELATIONS)
-    return printed

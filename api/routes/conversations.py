@@ -11,7 +11,7 @@ from api.errors import documented
 from api.responses import Json
 from api.routes.messages import MARKER_HEADER, cancel_runs, printed_messages, stream_turn, wait_for_turn
 from api.routes.params import AgentQuery, ConversationPath, Cursor, Limit, MessageCursor, Order
-from api.schemas.common import AgentId, Flag
+from api.schemas.common import AgentId, Body, Flag, FreeJson, Line, Name
 from api.schemas.messages import FollowRun, LettaResponse, MessageType, StreamMessage, WireMessage
 from api.schemas.runs import Conversation, print_conversation
 from api.streaming import View, stream
@@ -36,6 +36,14 @@ class ConversationMessage(StreamMessage):
     agent_id: AgentId | None = None
 
 
+class CreateConversation(Body):
+    """Ways in which a thread may differ from its agent. None is offered yet, so each is refused."""
+
+    isolated_block_labels: Annotated[list[Name], Field(max_length=200)] | None = None
+    model: Line | None = None
+    model_settings: FreeJson | None = None
+
+
 async def _thread(tx: Transaction, conversation_id: str, agent_id: str | None) -> ConversationRecord:
     """The conversation a path means. Raises NotFound; InvalidArgument for `default` without an agent."""
     if conversation_id.startswith("agent-"):
@@ -49,9 +57,13 @@ async def _thread(tx: Transaction, conversation_id: str, agent_id: str | None) -
 
 @router.post("/", operation_id="create_conversation", response_model=Conversation, responses=documented(404))
 async def create_conversation(
-    caller: Asking, agent_id: Annotated[str, Query(pattern=pattern("agent"), description="Id of the agent.")]
+    caller: Asking,
+    agent_id: Annotated[str, Query(pattern=pattern("agent"), description="Id of the agent.")],
+    body: CreateConversation | None = None,
 ) -> Json:
-    """Begin a thread with an agent; it shares the agent's memory, not its history."""
+    """Begin a thread with an agent; it shares the agent's memory and model, not its history."""
+    if asked := body and next((name for name, value in body if value), None):
+        raise InvalidArgument(f"{asked}: a conversation has no own yet, it shares the agent's; leave it out")
     async with caller.transaction() as tx:
         thread = await tx.conversations.get(await start_conversation(tx, agent_id))
         context = await tx.messages.context_ids([thread.id])
@@ -105,7 +117,7 @@ async def list_conversation_messages(
     """The messages of a thread, newest first unless asked otherwise. An unknown cursor is ignored."""
     async with caller.transaction() as tx:
         thread = await _thread(tx, conversation_id, agent_id)
-        agent = await tx.agents.get(thread.agent_id)
+        _, agent_type = await tx.agents.own_thread(thread.agent_id)
         known = {cursor for cursor in (after, before) if cursor and await _exists(tx, cursor)}
         found = await tx.messages.list(
             conversation_id=thread.id,
@@ -114,7 +126,7 @@ async def list_conversation_messages(
             limit=limit,
             order=order,
         )
-    return Json(wanted(printed_messages(agent, found), include_return_message_types))
+    return Json(wanted(printed_messages(agent_type, found), include_return_message_types))
 
 
 async def _exists(tx: Transaction, message_id: str) -> bool:

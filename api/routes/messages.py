@@ -27,8 +27,7 @@ from o.domain.agent import LEGACY_TYPES
 from o.domain.json import JsonObject
 from o.domain.messages import Message
 from o.domain.wire import print_message
-from o.errors import Conflict, NotFound
-from o.store.records import AgentRecord
+from o.errors import Conflict, InvalidArgument, NotFound
 
 router = APIRouter(tags=["agents"], route_class=JsonRoute)
 
@@ -76,7 +75,9 @@ async def create_agent_message_stream(
 )
 async def create_agent_message_async(agent_id: AgentPath, body: SendAsync, request: Request, caller: Asking) -> Json:
     """Say something to an agent and do not wait: the answer is the run, to ask about later."""
-    manner = Manner("send_message_async", background=True, callback_url=body.callback_url)
+    if body.callback_url is not None:
+        raise InvalidArgument("callback_url: is not called yet; leave it out and poll GET /v1/runs/{id}")
+    manner = Manner("send_message_async", background=True)
     accepted = await turns.accept(caller, request, body, manner, run_id=turns.new_run_id(), agent_id=agent_id)
     async with caller.transaction() as tx:
         return Json(print_run(await tx.runs.get(accepted.run_id)))
@@ -104,16 +105,16 @@ async def list_messages(
     With `order=desc` the answer holds the newest ones, the oldest of them first.
     """
     async with caller.transaction() as tx:
-        agent = await tx.agents.get(agent_id)
-        thread = await tx.conversations.default_of(agent_id)
+        thread_id, agent_type = await tx.agents.own_thread(agent_id)
         if conversation_id is not None and conversation_id != "default":
             thread = await tx.conversations.get(conversation_id)
             if thread.agent_id != agent_id:
                 raise NotFound(f"Conversation not found with id '{conversation_id}'")
-        found = await tx.messages.list(conversation_id=thread.id, after=after, before=before, limit=limit, order=order)
+            thread_id = thread.id
+        found = await tx.messages.list(conversation_id=thread_id, after=after, before=before, limit=limit, order=order)
     if order == "desc":
         found.reverse()
-    printed = printed_messages(agent, found, use_assistant_message=use_assistant_message)
+    printed = printed_messages(agent_type, found, use_assistant_message=use_assistant_message)
     return Json(turns.wanted(printed, include_return_message_types))
 
 
@@ -204,10 +205,10 @@ async def stream_turn(
 
 
 def printed_messages(
-    agent: AgentRecord, messages: list[Message], *, use_assistant_message: bool = True
+    agent_type: str, messages: list[Message], *, use_assistant_message: bool = True
 ) -> list[JsonObject]:
-    """Stored messages of one agent as the wire has them."""
-    legacy = agent.agent_type in LEGACY_TYPES
+    """Stored messages of an agent of this type as the wire has them."""
+    legacy = agent_type in LEGACY_TYPES
     return [
         printed
         for message in messages

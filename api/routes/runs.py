@@ -115,10 +115,10 @@ async def list_messages_for_run(
     """The messages of a run, its input first."""
     async with caller.transaction() as tx:
         run = await tx.runs.get(run_id)
-        agent = await tx.agents.get(run.agent_id)
+        _, agent_type = await tx.agents.own_thread(run.agent_id)
         found = await tx.messages.list(run_id=run_id, after=after, before=before, limit=limit, order=order)
     options = TurnOptions.model_validate(run.request)
-    printed = printed_messages(agent, found, use_assistant_message=options.use_assistant_message)
+    printed = printed_messages(agent_type, found, use_assistant_message=options.use_assistant_message)
     return Json(wanted(printed, options.include_return_message_types))
 
 

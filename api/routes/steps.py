@@ -95,6 +95,6 @@ async def list_messages_for_step(
     """The messages one step produced."""
     async with caller.transaction() as tx:
         step = await tx.steps.get(step_id)
-        agent = await tx.agents.get(step.agent_id)
+        _, agent_type = await tx.agents.own_thread(step.agent_id)
         found = await tx.messages.list(step_id=step_id, after=after, before=before, limit=limit, order=order)
-    return Json(printed_messages(agent, found))
+    return Json(printed_messages(agent_type, found))

@@ -236,7 +236,7 @@ class SendOrStream(SendMessage):
 
 
 class SendAsync(SendMessage):
-    """Messages to an agent whose turn nobody waits for."""
+    """Messages to an agent whose turn nobody waits for. A `callback_url` is refused: nobody would call it."""
 
     callback_url: Annotated[Line, Field(pattern=r"^https?://\S+$")] | None = None
 

@@ -44,7 +44,7 @@ _KNOWN = {"smollm2-135m": 4096}
 # What a call of theirs may take, in tokens.
 _TINY = frozenset({"smollm2-135m"})
 _TINY_CALL_TOKENS = 96
-_TINY_TOKENS = 256
+_TINY_TOKENS = 384
 
 
 class LocalProvider:

@@ -1,118 +1,84 @@
-"""The application in this process, over a real database; steps are played at once instead of by a worker."""
+"""The application in this process, over a real database, engine and workers; only the models are scripted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
+from psycopg import sql
+from temporalio.client import Client
 
+from activities.base_tools import NATIVE_TOOLS
 from api.app import create_app
 from api.catalogue import Catalogue
 from api.deps import Defaults, Gatekeeper, Parts
 from api.events import RunEvents
-from o import ids
-from o.contracts.models import EmbeddingCard, ModelCard, ModelCards
-from o.contracts.turn import StepRef
-from o.domain import loop
-from o.domain.model import Finished, ModelEvent, ReplyBuilder, TextDelta, Usage
-from o.domain.wire_deltas import DeltaPrinter
-from o.errors import NotFound
+from api.gateway import Gateway
+from o.ids import DEFAULT_ORG
 from o.keyring import Keyring
+from o.providers.local import LocalEmbedder
+from o.providers.openai import OpenAIProvider
 from o.settings import Settings
-from o.store import queue, turn
 from o.store.session import Store
-
-CARDS = ModelCards(
-    models=(
-        ModelCard(handle="scripted/echo", context_window=128_000, max_output_tokens=4096, parallel_tool_calls=True),
-        ModelCard(
-            handle="openai/gpt-4o-mini", context_window=128_000, max_output_tokens=16_384, parallel_tool_calls=True
-        ),
-    ),
-    embeddings=(EmbeddingCard(handle="local/all-minilm-l6-v2", dimensions=384),),
-)
+from o.temporal import Queue, StepStarter
+from tests.emulators import openai_server
+from tests.support.engine import TIMING, Engine, workers_of
+from tests.support.servers import Postgres
 
 
-class Stage:
-    """Plays steps in the process of the API: the store's own work around a model that repeats what it hears."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.plays = True
-        self.fails_with: str | None = None
-        self.started: list[StepRef] = []
-        self.cancelled: list[StepRef] = []
-
-    async def model_cards(self) -> ModelCards:
-        return CARDS
-
-    async def model_card(self, handle: str) -> ModelCard:
-        for card in CARDS.models:
-            if card.handle == handle:
-                return card
-        raise NotFound(f"model: there is no model '{handle}'")
-
-    async def start(self, at: StepRef) -> None:
-        self.started.append(at)
-        following: StepRef | None = at if self.plays else None
-        while following is not None:
-            following = await self._play(following)
-
-    async def cancel(self, at: StepRef) -> None:
-        self.cancelled.append(at)
-        async with self.store.transaction(at.org_id) as tx:
-            await queue.close(tx, at, "cancelled", "")
-
-    async def _play(self, at: StepRef) -> StepRef | None:
-        if self.fails_with is not None:
-            async with self.store.transaction(at.org_id) as tx:
-                return await queue.close(tx, at, self.fails_with, "the model is out of order")
-        async with self.store.transaction(at.org_id) as tx:
-            asked = await turn.begin(tx, at)
-        if isinstance(asked, turn.Done):
-            return asked.start
-        said = asked.messages[-1].text
-        message_id = ids.new("message")
-        events: list[ModelEvent] = [TextDelta("You said: "), TextDelta(said), Finished("stop", Usage(7, 3))]
-        builder = ReplyBuilder()
-        printer = DeltaPrinter(
-            message_id=message_id,
-            run_id=at.run_id,
-            step_id=asked.step_id,
-            created_at=asked.messages[-1].created_at,
-            legacy=asked.agent.speaks_by_tool,
-        )
-        for event in events:
-            builder.add(event)
-            if asked.options.stream_tokens and (deltas := printer.print(event)):
-                async with self.store.transaction(at.org_id) as tx:
-                    await tx.events.append_deltas(at.run_id, at.index, asked.attempt, deltas)
-        _, _, allowed = loop.offer(asked.agent, asked.options.client_tools, asked.history)
-        planned = loop.plan(builder.reply(), asked.agent, allowed, asked.history)
-        async with self.store.transaction(at.org_id) as tx:
-            _, start = await turn.answer(tx, at, asked, message_id, builder.reply(), planned)
-        return start
+@pytest.fixture(scope="session")
+def shared_database(postgres: Postgres, template: str) -> str:
+    return postgres.create("api", template)
 
 
 @pytest.fixture
-def stage(store: Store) -> Stage:
-    return Stage(store)
+def database_url(shared_database: str) -> Iterator[str]:
+    """A database the tests here share, empty again after each: cloning one takes longer than most of them."""
+    yield shared_database
+    with psycopg.connect(shared_database, autocommit=True) as owner:
+        for table in ("agents", "blocks", "tools", "api_keys"):  # all else belongs to these and goes with them
+            owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+        owner.execute("DELETE FROM organizations WHERE id <> %s", (DEFAULT_ORG,))
+
+
+@pytest.fixture(scope="session")
+def vendor() -> Iterator[openai_server.Emulator]:
+    with openai_server.running() as emulator:
+        yield emulator
 
 
 @pytest.fixture
-async def app(store: Store, stage: Stage, database_url: str, tmp_path: Path) -> AsyncIterator[FastAPI]:
+async def engine(store: Store, client: Client, vendor: openai_server.Emulator, tmp_path: Path) -> AsyncIterator[Engine]:
+    """Workers for turns and tools; nobody looks for runs that were left behind."""
+    built = Engine(store, client, StepStarter(client, TIMING), tmp_path / "journal", dict(NATIVE_TOOLS))
+    async with workers_of(
+        store,
+        client,
+        built.journal,
+        built.tools,
+        queues=(Queue.AGENT, Queue.TOOLS),
+        vendors={"openai": OpenAIProvider(openai_server.KEY, vendor.url)},
+        embedders={"local/all-minilm-l6-v2": LocalEmbedder(tmp_path / "model.sock")},
+    ):
+        yield built
+
+
+@pytest.fixture
+async def app(engine: Engine, database_url: str, tmp_path: Path) -> AsyncIterator[FastAPI]:
     """The application, its parts set by hand."""
-    settings = Settings.load(data_dir=tmp_path, database_url=database_url)
-    made = create_app(settings)
+    store = engine.store
+    made = create_app(Settings.load(data_dir=tmp_path, database_url=database_url))
+    gateway = Gateway(engine.client, TIMING)
     async with RunEvents(store) as events:
         async with store.transaction() as tx:
             await tx.tools.ensure_base()
         made.state.parts = Parts(
             defaults=Defaults(model="scripted/echo", embedding="local/all-minilm-l6-v2"),
             store=store,
-            engine=stage,
-            catalogue=Catalogue(stage),
+            engine=gateway,
+            catalogue=Catalogue(gateway),
             events=events,
             keyring=Keyring.load(tmp_path / "key"),
             gate=Gatekeeper(store, loopback=True),
@@ -130,8 +96,18 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def agent_id(http: httpx.AsyncClient) -> str:
-    """An agent with a block `human`."""
-    body = {"name": "Tester", "memory_blocks": [{"label": "human", "value": "Name: unknown"}]}
+    """An agent with a block `human` that repeats what it hears."""
+    return await made(http)
+
+
+@pytest.fixture
+async def actor(http: httpx.AsyncClient) -> str:
+    """An agent that plays the script in what it hears."""
+    return await made(http, model="scripted/json")
+
+
+async def made(http: httpx.AsyncClient, **more: object) -> str:
+    body = {"name": "Tester", "memory_blocks": [{"label": "human", "value": "Name: unknown"}], **more}
     answer = await http.post("/v1/agents/", json=body)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["id"])

@@ -1,11 +1,12 @@
 """Agents over HTTP: made, listed, changed, deleted, and their blocks and tools."""
 
+import asyncio
 from typing import Any
 
 import httpx
 
 from o.domain.json import JsonObject
-from tests.api.conftest import Stage
+from tests.support.engine import Engine, script
 
 SDK = {"X-Stainless-Package-Version": "1.12.1"}
 MISSING = "agent-00000000-0000-4000-8000-00000000dead"
@@ -85,6 +86,13 @@ async def test_agents_are_listed_in_pages(http: httpx.AsyncClient) -> None:
     assert await listed(tags=["t0", "t1"]) == [made[1], made[0]]
     assert await listed(tags=["t0", "t1"], match_all_tags=True) == []
     assert len(await listed(show_hidden_agents=True)) == 4
+    project = {"name": "Mine", "project_id": "p-1"}
+    made.append((await http.post("/v1/agents/", json=project)).json()["id"])
+    assert await listed(project_id="p-1") == made[3:]
+    creator = (await http.get(f"/v1/agents/{made[0]}")).json()["created_by_id"]
+    assert await listed(created_by_id=creator) == made[::-1]
+    assert await listed(created_by_id="user-nobody") == []
+    await http.delete(f"/v1/agents/{made[3]}")
     assert (await http.get("/v1/agents/count")).json() == 3
 
 
@@ -106,20 +114,18 @@ async def test_an_agent_is_changed_where_something_is_said(http: httpx.AsyncClie
     assert (await http.patch(url, json={"max_tokens": None})).json()["llm_config"]["max_tokens"] == 16384
 
 
-async def test_a_deleted_agent_is_gone_with_its_work(http: httpx.AsyncClient, agent_id: str, stage: Stage) -> None:
-    stage.plays = False
-    await http.post(f"/v1/agents/{agent_id}/messages/async", json={"input": "Hi"})
-    stage.cancel = _nothing  # type: ignore[method-assign]
-    answer = await http.delete(f"/v1/agents/{agent_id}")
+async def test_a_deleted_agent_is_gone_with_its_work(http: httpx.AsyncClient, actor: str, engine: Engine) -> None:
+    slow = {"input": script({"text": "never said", "delay": 60})}
+    run = (await http.post(f"/v1/agents/{actor}/messages/async", json=slow)).json()
+    await engine.asked(1)
+    answer = await http.delete(f"/v1/agents/{actor}")
     assert answer.status_code == 200
     assert "message" in answer.json()
-    assert (await http.get(f"/v1/agents/{agent_id}")).status_code == 404
-    assert (await http.delete(f"/v1/agents/{agent_id}")).status_code == 404
+    assert (await http.get(f"/v1/agents/{actor}")).status_code == 404
+    assert (await http.delete(f"/v1/agents/{actor}")).status_code == 404
     assert (await http.get("/v1/runs/")).json() == []
-
-
-async def _nothing(at: object) -> None:
-    return None
+    async with asyncio.timeout(20):  # it is not left waiting for the model
+        await engine.client.get_workflow_handle(f"{run['id']}/step-0").result()
 
 
 async def test_a_block_is_read_and_changed_by_its_label(http: httpx.AsyncClient, agent_id: str) -> None:
@@ -156,9 +162,15 @@ async def test_the_tools_of_an_agent_are_paged_by_id(http: httpx.AsyncClient, ag
 
 async def test_models_are_listed(http: httpx.AsyncClient) -> None:
     handles = [model["handle"] for model in (await http.get("/v1/models/")).json()]
-    assert handles == ["scripted/echo", "openai/gpt-4o-mini"]
+    assert handles == [
+        "openai/gpt-4o",
+        "openai/text-embedding-3-small",  # what a server that is not OpenAI's own lists is taken for models
+        "scripted/echo",
+        "scripted/json",
+        "scripted/silent",
+    ]
     only = (await http.get("/v1/models/", params={"provider_name": "openai"})).json()
-    assert [model["max_context_window"] for model in only] == [128_000]
+    assert [model["max_context_window"] for model in only if model["name"] == "gpt-4o"] == [128_000]
     assert (await http.get("/v1/models/embedding")).json()[0]["embedding_dim"] == 384
 
 
@@ -191,6 +203,7 @@ _AN_AGENT_THAT_CANNOT_BE_MADE: list[tuple[JsonObject, int, str]] = [
     ({"tool_rules": [{"type": "nonsense", "tool_name": "x"}]}, 422, "tool_rules"),
     ({"tool_rules": [{"type": "run_first", "tool_name": n} for n in ("a", "b")]}, 400, "run_first"),
     ({"agent_type": "voice_convo_agent"}, 400, "enable_sleeptime"),
+    ({"enable_sleeptime": True}, 400, "enable_sleeptime"),
     ({"model_settings": {"temperature": 9}}, 422, "temperature"),
 ]
 
@@ -201,6 +214,21 @@ async def test_an_agent_that_cannot_be_made(http: httpx.AsyncClient) -> None:
         assert answer.status_code == status, answer.text
         assert says in str(answer.json()["detail"])
         assert (await http.get("/v1/agents/count")).json() == 0
+
+
+async def test_changes_that_nothing_would_come_of_are_refused(http: httpx.AsyncClient, agent_id: str) -> None:
+    before = (await http.get(f"/v1/agents/{agent_id}")).json()
+    for field, value in (("enable_sleeptime", True), ("message_ids", before["message_ids"])):
+        answer = await http.patch(f"/v1/agents/{agent_id}", json={field: value, "name": "New"})
+        assert answer.status_code == 400
+        assert field in answer.json()["detail"]
+    assert (await http.patch(f"/v1/agents/{agent_id}", json={"enable_sleeptime": False})).status_code == 200
+    for body in ({"isolated_block_labels": ["human"]}, {"model": "scripted/json"}, {"model_settings": {"a": 1}}):
+        answer = await http.post("/v1/conversations/", params={"agent_id": agent_id}, json=body)
+        assert answer.status_code == 400
+        assert next(iter(body)) in answer.json()["detail"]
+    allowed = await http.post("/v1/conversations/", params={"agent_id": agent_id}, json={"model": None, "hidden": True})
+    assert allowed.status_code == 200
 
 
 async def test_deep_documents_are_refused(http: httpx.AsyncClient) -> None:

@@ -1,4 +1,7 @@
-"""Whatever our schema allows to be asked is answered as the schema says, and never by a server error."""
+"""Whatever our schema allows to be asked is answered as the schema says, and never by a server error.
+
+Each operation is tried with data that fits the schema and with data that does not, as a test of its own.
+"""
 
 import re
 from typing import Any
@@ -6,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -27,35 +31,59 @@ _CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-# Per operation. Most of the time goes into compiling the schemas, not into examples.
+# Per operation and kind of data; some bodies take a second to draw.
 _EXAMPLES = 3
+
+# Seconds for one operation, whatever the machine is doing besides.
+pytestmark = pytest.mark.timeout(40)
+
+_schema: Any = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+OPERATIONS: list[Any] = [found.ok() for found in _schema.get_all_operations()]
+
+
+def _can_be_asked_wrongly(operation: Any) -> bool:
+    """Nearly any string may be a run's id: what is none is hardly ever drawn."""
+    strict = [each for each in operation.path_parameters if each.name != "run_id"]
+    return any((strict, operation.query, operation.headers, operation.body))
+
+
+CASES = [
+    pytest.param(operation, mode, id=f"{operation.label} {mode.value}")
+    for operation in OPERATIONS
+    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    if mode is GenerationMode.POSITIVE or _can_be_asked_wrongly(operation)
+]
 
 
 @pytest.fixture(scope="session")
-def real_agent(platform: Platform) -> str:
-    """An agent that exists, so that not every answer is a 404."""
-    answer = httpx.post(f"{platform.url}/v1/agents/", json={"memory_blocks": [{"label": "human", "value": ""}]})
-    return str(answer.json()["id"])
+def real(platform: Platform) -> dict[str, str]:
+    """Ids of what exists, so that not every answer is a 404."""
+    with httpx.Client(base_url=platform.url, timeout=30) as client:
+        body: dict[str, Any] = {"memory_blocks": [{"label": "human", "value": ""}]}
+        agent_id = client.post("/v1/agents/", json=body).json()["id"]
+        said = client.post(f"/v1/agents/{agent_id}/messages", json={"input": "Hello"}).json()["messages"][0]
+    return {"agent_id": agent_id, "conversation_id": agent_id, "run_id": said["run_id"], "step_id": said["step_id"]}
 
 
-# Two routes are left out that take the same large body as `send_message`: drawing it is what costs time here.
-schema = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).exclude(
-    operation_id=["create_agent_message_stream", "send_conversation_message"]
-)
+@pytest.mark.parametrize(("operation", "mode"), CASES)
+def test_operation(operation: Any, mode: GenerationMode, platform: Platform, real: dict[str, str]) -> None:
+    keep = operation.method.upper() == "DELETE"
 
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=_EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def answered(case: schemathesis.Case[Any]) -> None:
+        for name in () if keep else set(real) & set(case.path_parameters):
+            given_id = str(case.path_parameters[name])
+            if mode is GenerationMode.POSITIVE or (name == "agent_id" and re.fullmatch(pattern("agent"), given_id)):
+                case.path_parameters[name] = real[name]
+        response = case.call(base_url=platform.url, timeout=20)
+        case.validate_response(response, checks=_CHECKS)
 
-@schema.parametrize()
-@settings(
-    max_examples=_EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_every_operation(case: schemathesis.Case[Any], platform: Platform, real_agent: str) -> None:
-    named = str(case.path_parameters.get("agent_id", ""))
-    if case.method != "DELETE" and re.fullmatch(pattern("agent"), named):
-        case.path_parameters["agent_id"] = real_agent
-    response = case.call(base_url=platform.url, timeout=20)
-    case.validate_response(response, checks=_CHECKS)
+    answered()

@@ -36,7 +36,7 @@ def script(*turns: JsonObject) -> str:
 
 
 async def own_client(address: str) -> Client:
-    """A client of a prepared namespace that no worker of another test polls. Nothing closes it: it goes with the loop."""
+    """A client of a prepared namespace that no other test's worker polls. Nothing closes it: it goes with the loop."""
     namespace = f"test-{uuid.uuid4().hex}"
     admin = await connect(address, "default")
     await admin.workflow_service.register_namespace(
@@ -77,6 +77,12 @@ class Engine:
     async def closed(self, at: StepRef) -> None:
         """Wait until the step's workflow has closed."""
         await self.client.get_workflow_handle(at.workflow_id).result()
+
+    async def asked(self, count: int, deadline: float = 30.0) -> None:
+        """Wait until the scripted model has had so many requests."""
+        async with asyncio.timeout(deadline):
+            while self.requests() < count:
+                await asyncio.sleep(0.02)
 
     def requests(self) -> int:
         """How many requests the scripted model has had."""

@@ -212,7 +212,7 @@ def assert_whole(
 
     Args:
         said: role and text of every message of the run, in order; of a tool message the text of its one return.
-        again: whether to send the next message too.
+        again: whether to send the next message too; nothing else may wait in the conversation then.
     """
     site.ended(run_id)
     run = site.run(run_id)
@@ -221,10 +221,11 @@ def assert_whole(
     _assert_events(site, run)
     _assert_steps(site, run_id)
     thread = site.row("SELECT * FROM conversations WHERE id = %(id)s", id=run["conversation_id"])
-    assert thread["active_run_id"] is None
-    waiting = "SELECT 1 FROM runs WHERE conversation_id = %(id)s AND completed_at IS NULL"
-    assert site.rows(waiting, id=run["conversation_id"]) == []
+    assert thread["active_run_id"] != run_id
     if again:
+        assert thread["active_run_id"] is None
+        waiting = "SELECT 1 FROM runs WHERE conversation_id = %(id)s AND completed_at IS NULL"
+        assert site.rows(waiting, id=run["conversation_id"]) == []
         path = f"/v1/agents/{run['agent_id']}/messages"
         answer = site.post(path, {"input": script({"text": "Still here."})})
         assert [message["content"] for message in answer["messages"]] == ["Still here."]

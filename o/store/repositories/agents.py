@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -59,8 +59,9 @@ class Attached:
     secrets: Sequence[SecretRecord]
 
 
-# What is read of an agent's own conversation `c`, besides the agent. A plain string: it is not composed anew each time.
-_ATTACHED: LiteralString = """
+# What is read of an agent's own conversation `c`, besides the agent.
+_ATTACHED = sql.SQL(
+    """
     c.agent_id, c.id AS conversation_id,
     (SELECT coalesce(array_agg(m.id ORDER BY m.seq), '{}') FROM messages m
      WHERE m.conversation_id = c.id AND m.in_context AND m.seq IS NOT NULL) AS message_ids,
@@ -71,7 +72,14 @@ _ATTACHED: LiteralString = """
     CASE WHEN %(secrets)s THEN (SELECT json_agg(json_build_object('agent_id', s.agent_id, 'key', s.key,
       'value', s.value, 'description', s.description) ORDER BY s.key)
      FROM agent_secrets s WHERE s.agent_id = c.agent_id) END AS secrets
-"""
+    """
+)
+_ATTACHED_OF_MANY = sql.SQL("SELECT {} FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default").format(
+    _ATTACHED
+)
+_ONE_WITH_ATTACHED = sql.SQL(
+    "SELECT a.*, {} FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default WHERE a.id = %(id)s"
+).format(_ATTACHED)
 _AGENT_COLUMNS = tuple(each.name for each in fields(AgentRecord))
 
 
@@ -200,7 +208,7 @@ class Agents(Repository):
     ) -> Mapping[str, Attached]:
         """What belongs to these agents, by agent, in one query; blocks, tools and secrets only where wanted."""
         rows = await self._rows(
-            f"SELECT {_ATTACHED} FROM conversations c WHERE c.agent_id = ANY(%(ids)s) AND c.is_default",
+            _ATTACHED_OF_MANY,
             {"ids": list(agent_ids), "blocks": blocks, "tools": tools, "secrets": secrets},
         )
         return {row["agent_id"]: _attached(row) for row in rows}
@@ -210,8 +218,7 @@ class Agents(Repository):
     ) -> tuple[AgentRecord, Attached]:
         """One agent and what belongs to it, in one query. Raises NotFound."""
         row = await self._row(
-            f"SELECT a.*, {_ATTACHED} FROM agents a JOIN conversations c ON c.agent_id = a.id AND c.is_default "
-            "WHERE a.id = %(id)s",
+            _ONE_WITH_ATTACHED,
             {"id": agent_id, "blocks": blocks, "tools": tools, "secrets": secrets},
         )
         if row is None:

@@ -134,13 +134,12 @@ class Steps(Repository):
             },
         )
 
-    async def restarted(self, run_id: str, index: int) -> int:
-        """Count one more restart of the step by the reconciler; returns how many there were."""
-        row = await self._row(
-            "UPDATE steps SET restarts = restarts + 1 WHERE run_id = %(run)s AND index = %(index)s RETURNING restarts",
+    async def restarted(self, run_id: str, index: int) -> None:
+        """Count one more restart of the step by the reconciler."""
+        await self._execute(
+            "UPDATE steps SET restarts = restarts + 1 WHERE run_id = %(run)s AND index = %(index)s",
             {"run": run_id, "index": index},
         )
-        return int(row["restarts"]) if row else 0
 
     async def get(self, step_id: str) -> StepRecord:
         """The step of this id; of a step that an approval interrupted, the part that asked. Raises NotFound."""
