@@ -54,7 +54,7 @@ class MemoryActivities:
         """Carry out one memory tool call. What the model did wrong becomes the call's return, status error.
 
         Raises:
-            ApplicationError: typed; the database's absence is retryable, a superseded attempt is not.
+            ApplicationError: typed; the database's absence and a superseded attempt are retryable.
         """
         with failing():
             async with self._store.transaction(what.at.org_id) as tx:

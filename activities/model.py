@@ -14,14 +14,17 @@ from o import ids
 from o.contracts.turn import StepPlan, StepRef
 from o.domain import loop
 from o.domain.json import JsonObject
-from o.domain.model import ModelEvent, ModelReply, ModelRequest, ReplyBuilder
+from o.domain.model import ModelEvent, ModelReply, ModelRequest, ReplyBuilder, storable
 from o.domain.wire_deltas import DeltaPrinter
-from o.errors import Cancelled, InvalidReply, Superseded
+from o.errors import Cancelled, InvalidReply, Superseded, Unavailable
 from o.providers.base import Provider
 from o.providers.registry import Providers
 from o.store import turn
 from o.store.session import Store
 from o.temporal import StepStarter
+
+# Seconds a reply is held while the database does not take it, and between two tries.
+_HOLD_REPLY, _TRY_AGAIN = 60.0, 0.5
 
 # Readers are told at most this often, in seconds; what comes in between goes into one transaction.
 _FLUSH_EVERY = 0.05
@@ -65,14 +68,27 @@ class ModelActivities:
             reply = builder.reply()
             client_tools = [tool.name for tool in asked.options.client_tools]
             planned = loop.plan(reply, asked.agent, allowed, asked.history, client_tools)
-            async with self._store.transaction(at.org_id) as tx:
-                plan, start = await turn.answer(tx, at, asked, reply_id, reply, planned)
+            plan, start = await self._store_answer(at, asked, reply_id, reply, planned)
         except (asyncio.CancelledError, Cancelled):
             await asyncio.shield(self._keep_partial(at, asked, reply_id, builder.reply()))
             raise
         if start is not None:
             await self._starter.start(start)
         return plan
+
+    async def _store_answer(
+        self, at: StepRef, asked: turn.Asking, reply_id: str, reply: ModelReply, planned: loop.Plan
+    ) -> tuple[StepPlan, StepRef | None]:
+        """Store the reply. It was paid for: while the database is away it is held, rather than asked for again."""
+        deadline = time.monotonic() + _HOLD_REPLY
+        while True:
+            try:
+                async with self._store.transaction(at.org_id) as tx:
+                    return await turn.answer(tx, at, asked, reply_id, reply, planned)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_TRY_AGAIN)
 
     async def _stream(
         self,
@@ -89,7 +105,7 @@ class ModelActivities:
                 await self._show_as_it_comes(stream, request, at, asked, reply_id, builder)
             else:
                 async for event in stream:
-                    builder.add(event)
+                    builder.add(storable(event))
 
     async def _show_as_it_comes(
         self,
@@ -116,16 +132,25 @@ class ModelActivities:
         )
         shown: list[JsonObject] = []
         due = time.monotonic()
-        async for event in stream:
+        async for raw in stream:
+            event = storable(raw)
             builder.add(event)
             shown += printer.print(event)
             if shown and time.monotonic() >= due:
-                await self._show(at, asked, shown)
-                shown, due = [], time.monotonic() + _FLUSH_EVERY
+                shown = await self._show(at, asked, shown)
+                due = time.monotonic() + _FLUSH_EVERY
         if shown:
             await self._show(at, asked, shown)
 
-    async def _show(self, at: StepRef, asked: turn.Asking, deltas: list[JsonObject]) -> None:
+    async def _show(self, at: StepRef, asked: turn.Asking, deltas: list[JsonObject]) -> list[JsonObject]:
+        """Show deltas to the readers; returns those still to be shown, all of them while the database is away."""
+        try:
+            await self._append(at, asked, deltas)
+        except Unavailable:
+            return deltas  # the reply goes on, and what it says is stored whole at the end
+        return []
+
+    async def _append(self, at: StepRef, asked: turn.Asking, deltas: list[JsonObject]) -> None:
         async with self._store.transaction(at.org_id) as tx:
             if not await tx.events.append_deltas(at.run_id, at.index, asked.attempt, deltas):
                 if (await tx.runs.get(at.run_id)).cancel_requested_at is not None:

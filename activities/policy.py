@@ -19,6 +19,9 @@ from o.temporal import Queue
 
 log = logging.getLogger(__name__)
 
+# Seconds: what a provider asks for beyond that would hold the conversation while nobody knows why.
+_LONGEST_WAIT = 60.0
+
 
 class ActivityOptions(TypedDict, total=False):
     """The options of `workflow.execute_activity` that we set."""
@@ -67,6 +70,15 @@ def rows() -> ActivityOptions:
         "retry_policy": RetryPolicy(
             initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=2)
         ),
+    }
+
+
+def sweep() -> ActivityOptions:
+    """The look for what was left behind: after a crash of everything there may be much of it."""
+    return {
+        "start_to_close_timeout": timedelta(minutes=5),
+        "heartbeat_timeout": timedelta(seconds=10),
+        "retry_policy": RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=5)),
     }
 
 
@@ -122,5 +134,5 @@ def failing(*, for_good: bool = True) -> Iterator[None]:
 
 def as_failure(error: ProjectError) -> ApplicationError:
     """Our error as Temporal's: its code is the type, and it says whether and when to try again."""
-    delay = timedelta(seconds=error.retry_after) if error.retry_after is not None else None
+    delay = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT)) if error.retry_after is not None else None
     return ApplicationError(error.message, type=error.code, non_retryable=not error.retryable, next_retry_delay=delay)

@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.policy import failing
+from activities.policy import failing, heartbeating
 from o.contracts.turn import CloseInput, StepOutcome, StepRef
 from o.errors import NotFound, ProjectError, Unavailable
 from o.store import queue, turn
@@ -75,7 +75,8 @@ class RunActivities:
         Returns how many runs it acted on. One run's trouble does not keep the others waiting.
         """
         with failing():
-            return await self._look()
+            async with heartbeating():
+                return await self._look()
 
     async def _look(self) -> int:
         async with self._store.transaction() as tx:

@@ -41,7 +41,7 @@ class ToolActivities:
         """Run one tool call and store what it returned; what the tool raises becomes an error for the model.
 
         Raises:
-            ApplicationError: typed; cancelled and superseded calls are not tried again.
+            ApplicationError: typed; a cancelled call is not tried again.
         """
         with failing(for_good=False):
             async with self._store.transaction(what.at.org_id) as tx:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Request
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.catalogue import Catalogue
 from api.events import RunEvents
-from o.contracts.turn import StepRef
+from api.gateway import Gateway
 from o.errors import InvalidArgument, Unauthorized
 from o.ids import DEFAULT_ORG, DEFAULT_USER, check
 from o.keyring import Keyring
@@ -25,18 +25,6 @@ _KEY_TTL = 1.0
 _KEYS_REMEMBERED = 10_000
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-
-
-class Engine(Protocol):
-    """The part of the gateway that turns need."""
-
-    async def start(self, at: StepRef) -> None:
-        """Start a step; again is harmless. Raises Unavailable (the reconciler starts it then)."""
-        ...
-
-    async def cancel(self, at: StepRef) -> None:
-        """Stop a step's workflow. Raises Unavailable."""
-        ...
 
 
 class Gatekeeper:
@@ -95,7 +83,7 @@ class Parts:
 
     defaults: Defaults
     store: Store
-    engine: Engine
+    engine: Gateway
     catalogue: Catalogue
     events: RunEvents
     keyring: Keyring

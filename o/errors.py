@@ -70,9 +70,14 @@ class PendingApproval(Conflict):
 
 
 class Superseded(ProjectError):
-    """This attempt was overtaken by a newer one and may write nothing more. Never retried: the newer one works."""
+    """This attempt was overtaken by a newer one and may write nothing more.
+
+    Retried all the same: the engine does not listen to attempts it has given up, so if it hears this, the newer one was
+    such an attempt, begun late by a worker that had been frozen.
+    """
 
     code = "superseded"
+    retryable = True
 
 
 class Cancelled(ProjectError):

@@ -132,7 +132,7 @@ class StepStarter:
         except WorkflowAlreadyStartedError:
             return  # completed before
         except RPCError as error:
-            raise Unavailable("the workflow engine does not answer") from error
+            raise Unavailable(f"the workflow engine did not take the step ({error.status.name.lower()})") from error
 
 
 async def prepare(client: Client, *, reconcile_every: float) -> None:

@@ -22,7 +22,7 @@ class ReconcileWorkflow:
         acted = 0
         end = workflow.now() + timedelta(seconds=what.lasts)
         while True:
-            acted += await workflow.execute_activity_method(RunActivities.reconcile, **policy.rows())
+            acted += await workflow.execute_activity_method(RunActivities.reconcile, **policy.sweep())
             if workflow.now() + timedelta(seconds=what.every) >= end:
                 return acted
             await workflow.sleep(what.every)

@@ -80,8 +80,11 @@ FUNCTIONS = (
     CREATE FUNCTION o_prune_events(older_than double precision) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
       WITH gone AS (
-        DELETE FROM run_events e USING runs r
-        WHERE e.run_id = r.id AND r.completed_at < now() - make_interval(secs => older_than)
+        DELETE FROM run_events WHERE (run_id, seq) IN (
+          SELECT e.run_id, e.seq FROM run_events e JOIN runs r ON r.id = e.run_id
+          WHERE e.created_at < now() - make_interval(secs => older_than)
+            AND r.completed_at < now() - make_interval(secs => older_than)
+          LIMIT 10000)
         RETURNING 1)
       SELECT count(*) FROM gone
     $$
@@ -576,6 +579,7 @@ def _make_tables() -> None:
         unique=False,
         postgresql_where=sa.text("kind = 'delta'"),
     )
+    op.create_index(op.f("ix_run_events_created_at"), "run_events", ["created_at"], unique=False)
     op.create_table(
         "steps",
         sa.Column("org_id", sa.Text(), nullable=False),
@@ -644,6 +648,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_steps_id"), table_name="steps")
     op.drop_index(op.f("ix_steps_agent_id_created_at"), table_name="steps")
     op.drop_table("steps")
+    op.drop_index(op.f("ix_run_events_created_at"), table_name="run_events")
     op.drop_index("ix_run_events_step", table_name="run_events", postgresql_where=sa.text("kind = 'delta'"))
     op.drop_table("run_events")
     op.drop_index(op.f("ix_messages_step_id"), table_name="messages")

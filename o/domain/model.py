@@ -1,7 +1,7 @@
 """What is asked of a language model and what it answers, in no vendor's words."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from o.domain.json import JsonObject
@@ -129,6 +129,23 @@ class _OpenCall:
     arguments: list[str] = field(default_factory=list)
 
 
+def storable(event: ModelEvent) -> ModelEvent:
+    """The event with its texts free of what Postgres cannot hold: NUL characters and half surrogate pairs."""
+    match event:
+        case TextDelta(text):
+            return TextDelta(_storable(text))
+        case ReasoningDelta(text, signature):
+            return ReasoningDelta(_storable(text), signature)
+        case ToolCallDelta():
+            return replace(event, arguments=_storable(event.arguments))
+        case Finished():
+            return event
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 class ReplyBuilder:
     """Adds model events up to a `ModelReply`."""
 
@@ -191,6 +208,8 @@ def parse_arguments(call: ToolCall) -> JsonObject:
         value = json.loads(call.arguments, strict=False)
     except json.JSONDecodeError as error:
         raise ValueError(f"the arguments of {call.name} are not valid JSON: {error}") from error
+    except RecursionError:
+        raise ValueError(f"the arguments of {call.name} are nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError(f"the arguments of {call.name} must be a JSON object, not {type(value).__name__}")
     return value

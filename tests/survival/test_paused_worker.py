@@ -1,10 +1,15 @@
 """A worker that is frozen until its work was given to another, and then wakes: what it does late counts for nothing."""
 
+import asyncio
 import signal
 
 import pytest
 
+from o import ids
+from o.contracts.turn import StepRef
 from o.domain.json import JsonObject
+from o.store import turn
+from o.store.session import Store
 from tests.survival.site import Site, assert_whole, call, script
 
 
@@ -45,6 +50,25 @@ def test_woken_while_the_new_attempt_is_under_way(site: Site) -> None:
     site.overtaken(run)
     wake_and_end(site)
     assert_whole(site, run, [("assistant", "Only once.")])
+
+
+def test_woken_with_an_attempt_that_the_engine_has_given_up(site: Site) -> None:
+    agent = site.agent()
+    before = site.platform.requests()
+    run = site.begin(agent, script({"text": "Whoever asks.", "delay": 1.0}))
+    site.asked(more_than=before)
+    conversation = site.run(run)["conversation_id"]
+    at = StepRef(org_id=ids.DEFAULT_ORG, agent_id=agent, conversation_id=conversation, run_id=run, index=0)
+    asyncio.run(_begin_late(site, at))
+    site.ended(run)
+    assert site.platform.requests() - before == 2  # the engine's own attempt lost its answer, and asked again
+    assert_whole(site, run, [("assistant", "Whoever asks.")])
+
+
+async def _begin_late(site: Site, at: StepRef) -> None:
+    """Take the step's next number, as a task does that a frozen worker had in its socket; then do nothing more."""
+    async with Store(site.database_url, size=1) as store, store.transaction() as tx:
+        assert isinstance(await turn.begin(tx, at), turn.Asking)
 
 
 @pytest.mark.parametrize("tool", ["look_up", "charge_card"])

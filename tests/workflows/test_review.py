@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.testing import ActivityEnvironment
 
 from activities.base_tools import NATIVE_TOOLS
 from activities.runs import RunActivities
@@ -107,7 +108,7 @@ async def test_one_broken_run_keeps_no_other_from_being_started(store: Store, en
             "UPDATE steps SET restarts = 9, outcome = '{\"calls\": 5}' WHERE run_id = %(run)s", {"run": lost.run_id}
         )
     runs = RunActivities(store, engine.client, engine.starter, stale_after=0.0, keep=3600.0)
-    await runs.reconcile()
+    await ActivityEnvironment().run(runs.reconcile)
     assert (await engine.ended(left.run_id)).stop_reason == "end_turn"
 
 
@@ -124,8 +125,10 @@ async def test_an_engine_that_is_away_uses_up_no_restarts(store: Store, engine: 
         accepted = await queue.accept(tx, request(agent, conversation))
     away = AwayStarter(engine.client, TIMING)
     for _ in range(5):
-        await RunActivities(store, engine.client, away, stale_after=0.0, keep=3600.0).reconcile()
-    await RunActivities(store, engine.client, engine.starter, stale_after=0.0, keep=3600.0).reconcile()
+        away_runs = RunActivities(store, engine.client, away, stale_after=0.0, keep=3600.0)
+        await ActivityEnvironment().run(away_runs.reconcile)
+    runs = RunActivities(store, engine.client, engine.starter, stale_after=0.0, keep=3600.0)
+    await ActivityEnvironment().run(runs.reconcile)
     assert (await engine.ended(accepted.run_id)).stop_reason == "end_turn"
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from datetime import timedelta
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.testing import ActivityEnvironment
 
 from activities.runs import RunActivities
 from activities.tools import ToolContext
@@ -292,4 +292,4 @@ async def test_a_run_that_dies_again_and_again_is_ended(engine: Engine) -> None:
 async def reconcile(engine: Engine) -> None:
     """One look, as the schedule takes it."""
     runs = RunActivities(engine.store, engine.client, engine.starter, stale_after=0.0, keep=3600.0)
-    await asyncio.wait_for(runs.reconcile(), timedelta(seconds=20).total_seconds())
+    await asyncio.wait_for(ActivityEnvironment().run(runs.reconcile), 20)

@@ -100,6 +100,6 @@ class Events(Repository):
         await self._row("SELECT pg_notify(%(channel)s, %(run)s)", {"channel": channel, "run": run_id})
 
     async def prune(self, *, older_than: float) -> int:
-        """Delete the events of runs that ended more than `older_than` seconds ago, in all organisations."""
+        """Delete events of runs that ended more than `older_than` seconds ago, in all organisations; 10,000 at most."""
         row = await self._row("SELECT o_prune_events(%(secs)s) AS n", {"secs": older_than})
         return int(row["n"]) if row else 0

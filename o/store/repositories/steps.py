@@ -219,7 +219,8 @@ class Steps(Repository):
         touched = await self._execute(
             "UPDATE tool_calls SET status = 'done', result = %(result)s, completed_at = now() "
             "WHERE run_id = %(run)s AND step_index = %(index)s AND call_id = %(call)s AND attempt = %(attempt)s "
-            "AND status = 'started'",
+            "AND status = 'started' AND EXISTS (SELECT 1 FROM steps WHERE run_id = %(run)s AND index = %(index)s "
+            "AND status = 'pending')",
             {
                 "run": run_id,
                 "index": index,

@@ -112,7 +112,10 @@ class RunEventRow(Owned, table=True):
     """What readers of a run see, in order. A delta belongs to one attempt of its step and goes with it."""
 
     __tablename__ = "run_events"
-    __table_args__ = (Index("ix_run_events_step", "run_id", "step_index", postgresql_where=text("kind = 'delta'")),)
+    __table_args__ = (
+        Index("ix_run_events_step", "run_id", "step_index", postgresql_where=text("kind = 'delta'")),
+        Index(None, "created_at"),
+    )
 
     run_id: str = refers("runs.id", primary_key=True)
     seq: int = count(None, primary_key=True)
