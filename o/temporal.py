@@ -158,7 +158,9 @@ async def prepare(client: Client, *, reconcile_every: float) -> None:
         await client.create_schedule(RECONCILE_SCHEDULE, schedule, trigger_immediately=True)
     except ScheduleAlreadyRunningError:
         # Made by an earlier version, or with another interval.
-        await client.get_schedule_handle(RECONCILE_SCHEDULE).update(lambda _: ScheduleUpdate(schedule))
+        handle = client.get_schedule_handle(RECONCILE_SCHEDULE)
+        await handle.update(lambda _: ScheduleUpdate(schedule))
+        await handle.trigger(overlap=ScheduleOverlapPolicy.SKIP)
 
 
 async def _register_attributes(client: Client) -> None:
