@@ -1,21 +1,13 @@
 """Who waits for which run: one LISTEN connection per process wakes the readers of run events."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
-import psycopg
-
-from o.errors import Unavailable
+from o.store.listen import listen
 from o.store.repositories.events import RUN_CHANNEL
 from o.store.session import Store
-
-_log = logging.getLogger(__name__)
-
-# Seconds between attempts to listen again after the database went away; it gives no sign when it is back.
-_RECONNECT = 0.5
 
 # Seconds after which a reader looks by itself: a notification may be lost with its connection.
 LOOK_AGAIN = 2.0
@@ -47,7 +39,8 @@ class RunEvents:
         self._listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "RunEvents":
-        self._listener = asyncio.create_task(self._listen())
+        listening = asyncio.Event()
+        self._listener = asyncio.create_task(listen(self._store, RUN_CHANNEL, self._heard, listening))
         return self
 
     async def __aexit__(
@@ -71,21 +64,8 @@ class RunEvents:
             if not waiting:
                 del self._waiting[run_id]
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                connection = await self._store.listen_connection()
-                async with connection:
-                    await connection.execute(f"LISTEN {RUN_CHANNEL}".encode())
-                    # What was notified while nobody listened is lost: everybody looks once.
-                    self._wake(list(self._waiting))
-                    async for notification in connection.notifies():
-                        self._wake([notification.payload])
-            except (psycopg.OperationalError, Unavailable):
-                _log.warning("the database does not answer; readers look by themselves until it does")
-            await asyncio.sleep(_RECONNECT)
-
-    def _wake(self, run_ids: list[str]) -> None:
-        for run_id in run_ids:
-            for wakeup in self._waiting.get(run_id, ()):
+    def _heard(self, run_id: str) -> None:
+        # Nothing named: the connection is new, and what was notified without it is lost. Everybody looks once.
+        for waiting in [self._waiting.get(run_id, ())] if run_id else tuple(self._waiting.values()):
+            for wakeup in waiting:
                 wakeup.set()
