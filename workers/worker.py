@@ -21,9 +21,6 @@ _STICKY = timedelta(seconds=1)
 # Measured at 16 turns at once: p90 from 1.4 s with the SDK's five polls, four of them sticky, to 0.6 s.
 _WORKFLOW_POLLS = 10
 
-# The SDK would hold heartbeats back for 80 % of their timeout, which leaves no time for a slow one.
-_HEARTBEAT_EVERY = timedelta(seconds=1)
-
 # Time for running activities to end after a stop was asked for; what is cut off is tried again elsewhere.
 _GRACE = timedelta(seconds=8)
 
@@ -51,7 +48,8 @@ def build_workers(deps: Deps, cancellations: Cancellations, queues: Sequence[Que
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_concurrent_workflow_task_polls=_WORKFLOW_POLLS,
             nonsticky_to_sticky_poll_ratio=0.5,
-            max_heartbeat_throttle_interval=_HEARTBEAT_EVERY,
+            # The SDK would hold heartbeats back for 80 % of their timeout, which leaves no time for a slow one.
+            max_heartbeat_throttle_interval=timedelta(seconds=deps.timing.heartbeat / 3),
             # The engine would try a broken workflow task for ever and the run would never end. A failed step is
             # started again by the reconciler, under the code of today: the rows know how far it was.
             workflow_failure_exception_types=[Exception],
