@@ -99,9 +99,7 @@ def plan(
     return Plan(tuple(calls), batches, tuple(refused), pending, stop="requires_approval" if pending else None)
 
 
-def after_tools(
-    planned: Plan, returns: Sequence[ToolReturn], agent: Agent, history: Sequence[PastCall], steps_left: int
-) -> Verdict:
+def after_tools(planned: Plan, agent: Agent, history: Sequence[PastCall], steps_left: int) -> Verdict:
     """Decide where a step leads once every call of its plan has a return.
 
     Args:

@@ -27,7 +27,7 @@ async def store_returns(
     agent_type: AgentType,
     *,
     cancelled: bool = False,
-) -> tuple[ToolReturn, ...]:
+) -> None:
     """Write one tool message with a return for every call of the plan that does not wait for somebody.
 
     A call that began and has no result is reported as unknown; one that never began, as not made.
@@ -35,7 +35,7 @@ async def store_returns(
     calls = await tx.steps.calls(at.run_id, at.index)
     returns = _complete(plan, calls, cancelled=cancelled)
     if not returns:
-        return ()
+        return
     message = Message(
         id=ids.new("message"),
         role="tool",
@@ -53,7 +53,6 @@ async def store_returns(
         message, legacy=agent_type in LEGACY_TYPES, use_assistant_message=options.use_assistant_message
     )
     await tx.events.append(at.run_id, at.index, 0, [Event("message", event) for event in printed])
-    return returns
 
 
 def _complete(plan: Plan, calls: Sequence[ToolCallRecord], *, cancelled: bool) -> tuple[ToolReturn, ...]:

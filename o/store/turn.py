@@ -285,10 +285,9 @@ async def _move_on(
     history: Sequence[PastCall],
 ) -> tuple[StepRef | None, StepOutcome]:
     options = TurnOptions.model_validate(run.request)
-    returns: Sequence[ToolReturn] = ()
     if planned.calls and not planned.pending:
-        returns = await store_returns(tx, at, step.id, planned, run, agent.agent_type)
-    verdict = loop.after_tools(planned, returns, agent, history, options.max_steps - at.index - 1)
+        await store_returns(tx, at, step.id, planned, run, agent.agent_type)
+    verdict = loop.after_tools(planned, agent, history, options.max_steps - at.index - 1)
     if run.cancel_requested_at is not None:
         verdict = loop.Verdict("cancelled")
     if verdict.stop is not None:

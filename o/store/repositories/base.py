@@ -1,15 +1,19 @@
 """What all repositories are: SQL over one open transaction."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString, TypeVar
+from datetime import datetime
+from typing import Any, Literal, LiteralString, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, class_row
-from psycopg.sql import SQL, Composed
+from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
 Record = TypeVar("Record")
 Query = LiteralString | SQL | Composed
+
+# Where a row stands in a listing: its time of creation, and its id where two share that.
+Place = tuple[datetime, str]
 
 
 class Repository:
@@ -36,6 +40,35 @@ class Repository:
         async with self._connection.cursor(row_factory=class_row(record)) as cursor:
             await cursor.execute(query, params)
             return await cursor.fetchone()
+
+    async def _page(
+        self,
+        record: type[Record],
+        table: LiteralString,
+        conditions: Sequence[SQL | Composed],
+        params: Mapping[str, Any],
+        *,
+        after: Place | None,
+        before: Place | None,
+        order: Literal["asc", "desc"],
+        limit: int,
+    ) -> list[Record]:
+        """Rows by time of creation that meet all conditions; the cursors are rows' places in listing order."""
+        wanted, values, descending = [SQL("true"), *conditions], {**params, "limit": limit}, order == "desc"
+        for name, place, past in (("after", after, True), ("before", before, False)):
+            if place is not None:
+                wanted.append(
+                    SQL("(created_at, id) {op} ({at}, {id})").format(
+                        op=SQL("<") if descending == past else SQL(">"),
+                        at=Placeholder(f"{name}_at"),
+                        id=Placeholder(f"{name}_id"),
+                    )
+                )
+                values[f"{name}_at"], values[f"{name}_id"] = place
+        query = SQL("SELECT * FROM {} WHERE {} ORDER BY created_at {d}, id {d} LIMIT %(limit)s").format(
+            Identifier(table), SQL(" AND ").join(wanted), d=SQL("DESC") if descending else SQL("ASC")
+        )
+        return await self._records(record, query, values)
 
     async def _execute(self, query: Query, params: Mapping[str, Any] | Sequence[Any]) -> int:
         """Run a statement; returns the number of rows it touched."""

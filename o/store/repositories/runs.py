@@ -11,7 +11,7 @@ from o.domain.json import JsonObject
 from o.domain.stop import StopReason, run_status
 from o.errors import NotFound
 from o.store.records import RunRecord
-from o.store.repositories.base import Repository, as_json
+from o.store.repositories.base import Place, Repository, as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ class Runs(Repository):
 
     async def list(self, what: RunFilter) -> list[RunRecord]:
         """Runs in listing order. Raises NotFound for a cursor that names no run."""
-        conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
-        params: dict[str, Any] = {"limit": what.limit}
+        conditions: list[sql.SQL | sql.Composed] = []
+        params: dict[str, Any] = {}
 
         def add(condition: sql.SQL | sql.Composed, **values: Any) -> None:
             conditions.append(condition)
@@ -195,21 +195,22 @@ class Runs(Repository):
             add(sql.SQL("stop_reason = %(reason)s"), reason=what.stop_reason)
         if what.conversation_id is not None:
             add(sql.SQL("conversation_id = %(conversation)s"), conversation=what.conversation_id)
-        descending = what.order == "desc"
-        for cursor, past in ((what.after, True), (what.before, False)):
-            if cursor is not None:
-                at = await self.get(cursor)
-                operator = sql.SQL("<") if descending == past else sql.SQL(">")
-                name = "after" if past else "before"
-                add(
-                    sql.SQL("(created_at, id) {op} (%(" + name + "_at)s, %(" + name + ")s)").format(op=operator),
-                    **{name: at.id, f"{name}_at": at.created_at},
-                )
-        direction = sql.SQL("DESC") if descending else sql.SQL("ASC")
-        query = sql.SQL("SELECT * FROM runs WHERE {} ORDER BY created_at {d}, id {d} LIMIT %(limit)s").format(
-            sql.SQL(" AND ").join(conditions), d=direction
+        return await self._page(
+            RunRecord,
+            "runs",
+            conditions,
+            params,
+            after=await self._place(what.after),
+            before=await self._place(what.before),
+            order=what.order,
+            limit=what.limit,
         )
-        return await self._records(RunRecord, query, params)
+
+    async def _place(self, cursor: str | None) -> Place | None:
+        if cursor is None:
+            return None
+        at = await self.get(cursor)
+        return at.created_at, at.id
 
     async def _one(self, query: Any, run_id: str) -> RunRecord:
         record = await self._record(RunRecord, query, {"id": run_id})

@@ -19,7 +19,7 @@ from o.domain.stop import StopReason
 from o.domain.tool_solver import PastCall
 from o.errors import NotFound, Superseded
 from o.store.records import StepRecord, ToolCallRecord
-from o.store.repositories.base import Repository, as_json
+from o.store.repositories.base import Place, Repository, as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +158,28 @@ class Steps(Repository):
 
     async def list(self, what: StepFilter) -> list[StepRecord]:
         """Steps in listing order. Raises NotFound for a cursor that names no step."""
-        conditions: list[sql.SQL | sql.Composed] = [sql.SQL("true")]
-        params: dict[str, Any] = {"limit": what.limit}
+        conditions: list[sql.SQL | sql.Composed] = []
+        params: dict[str, Any] = {}
         for column, value in (("agent_id", what.agent_id), ("run_id", what.run_id), ("model", what.model)):
             if value is not None:
                 conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), sql.Placeholder(column)))
                 params[column] = value
-        descending = what.order == "desc"
-        for cursor, past in ((what.after, True), (what.before, False)):
-            if cursor is not None:
-                at = await self.get(cursor)
-                operator = sql.SQL("<") if descending == past else sql.SQL(">")
-                name = "after" if past else "before"
-                conditions.append(
-                    sql.SQL("(created_at, id) {op} (%(" + name + "_at)s, %(" + name + ")s)").format(op=operator)
-                )
-                params |= {name: at.id, f"{name}_at": at.created_at}
-        direction = sql.SQL("DESC") if descending else sql.SQL("ASC")
-        query = sql.SQL("SELECT * FROM steps WHERE {} ORDER BY created_at {d}, id {d} LIMIT %(limit)s").format(
-            sql.SQL(" AND ").join(conditions), d=direction
+        return await self._page(
+            StepRecord,
+            "steps",
+            conditions,
+            params,
+            after=await self._place(what.after),
+            before=await self._place(what.before),
+            order=what.order,
+            limit=what.limit,
         )
-        return await self._records(StepRecord, query, params)
+
+    async def _place(self, cursor: str | None) -> Place | None:
+        if cursor is None:
+            return None
+        at = await self.get(cursor)
+        return at.created_at, at.id
 
     async def start_call(
         self, run_id: str, index: int, call_id: str, *, name: str, effect: Effect, attempt: int

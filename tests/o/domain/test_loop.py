@@ -7,7 +7,7 @@ import pytest
 from o.domain import loop
 from o.domain.agent import Agent, AgentType, Tool
 from o.domain.json import JsonObject
-from o.domain.messages import TextPart, ToolCall, ToolReturn
+from o.domain.messages import TextPart, ToolCall
 from o.domain.model import FinishReason, ModelReply, Sampling, ToolSpec, Usage
 from o.domain.tool_rules import TOOL_RULES
 from o.domain.tool_solver import PastCall
@@ -111,8 +111,7 @@ def test_client_tools_wait_for_the_client() -> None:
 
 
 def verdict(planned: loop.Plan, who: Agent, history: tuple[PastCall, ...] = (), left: int = 5) -> loop.Verdict:
-    returns = [ToolReturn(call.id, "ok") for call in planned.calls]
-    return loop.after_tools(planned, returns, who, history, left)
+    return loop.after_tools(planned, who, history, left)
 
 
 def test_after_tools() -> None:
