@@ -1,13 +1,13 @@
 # O: `make up` starts everything, `make test` proves it. `make help` lists the rest.
 .DEFAULT_GOAL := check
-.PHONY: help setup up test check format lint types contracts demo bench stress coverage docs lock clean
+.PHONY: help setup up test test-live check format lint types contracts demo bench bench-providers stress coverage docs lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 LOCKED := .venv/.locked
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: $(LOCKED) ## build .venv from requirements.lock (nothing to do when it is current)
 
@@ -26,6 +26,9 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 
 test: setup ## the whole suite, on embedded Postgres, Temporal and local model
 	@$(BIN)/pytest -n 2 --dist worksteal
+
+test-live: setup ## the conformance suite against the real services whose keys are in the environment
+	@$(BIN)/pytest -m live -rs --no-header tests/o/providers/test_conformance.py
 
 check: setup format lint types contracts test ## format, lint, types, import contracts, tests
 
@@ -48,6 +51,9 @@ demo: setup ## the story end to end: chat, kill the worker in mid-step, see the 
 
 bench: setup ## measure turns, streaming, cold start, memory and recovery
 	@$(BIN)/python -m benchmarks.turns
+
+bench-providers: setup ## measure the provider adapters against the bare SDKs, and what loading each SDK costs
+	@$(BIN)/python -m benchmarks.providers
 
 stress: setup ## bounded load on one machine: many conversations at once, nothing lost or doubled
 	@$(BIN)/python -m benchmarks.stress

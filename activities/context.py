@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from o.domain.context import close_gaps, estimate_tools, fit, merge_approvals
+from o.domain.context import close_gaps, distinct_ids, estimate_message, estimate_tools, fit, merge_approvals
 from o.domain.loop import offer
 from o.domain.messages import Message, TextPart
-from o.domain.model import ModelRequest
+from o.domain.model import ModelRequest, Sampling
+from o.domain.tokens import image_bound
 from o.domain.tool_solver import Allowance
 from o.providers.base import Profile
+from o.providers.token_counts import counter
 from o.store.turn import Asking
 
 # Tokens kept free for the reply where the agent does not say how long it may be.
 _REPLY_SHARE = 0.25
+# Tokens a reply is taken for, where nobody limits it, until its true length is known.
+_USUAL_REPLY = 1024
+_UNSEEN_IMAGE = 32  # tokens of the words that stand for a picture where the model cannot see
 
 
 def assemble(asked: Asking, model: str, profile: Profile) -> tuple[ModelRequest, Allowance]:
@@ -21,17 +26,38 @@ def assemble(asked: Asking, model: str, profile: Profile) -> tuple[ModelRequest,
     tools, choice, allowed = offer(agent, options.client_tools, asked.history)
     window = min(agent.context_window, profile.context_window)
     reply = min(agent.sampling.max_tokens or profile.max_output_tokens, int(window * _REPLY_SHARE))
-    messages = close_gaps(merge_approvals(_with_system(asked.messages, options.override_system)))
+    count, image = counter(profile.tokenizer), _image(profile)
+    messages = distinct_ids(close_gaps(merge_approvals(_with_system(asked.messages, options.override_system))))
     request = ModelRequest(
         model=model,
-        messages=fit(messages, window - reply - estimate_tools(tools)),
+        messages=fit(messages, window - reply - estimate_tools(tools, count), count, image),
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=allowed.parallel and agent.parallel_tool_calls and profile.parallel_tool_calls,
-        sampling=agent.sampling,
+        sampling=_within(agent.sampling, profile),
+        strict=agent.strict,
         response_format=agent.response_format,
     )
     return request, allowed
+
+
+def estimate(request: ModelRequest, profile: Profile) -> int:
+    """Tokens that prompt and reply may come to: the prompt on the safe side, the reply as it is limited or usual."""
+    count, image = counter(profile.tokenizer), _image(profile)
+    prompt = sum(estimate_message(message, count, image) for message in request.messages)
+    reply = request.sampling.max_tokens or min(_USUAL_REPLY, profile.max_output_tokens)
+    return prompt + estimate_tools(request.tools, count) + reply
+
+
+def _image(profile: Profile) -> int:
+    return image_bound(profile.tokenizer) if profile.images else _UNSEEN_IMAGE
+
+
+def _within(sampling: Sampling, profile: Profile) -> Sampling:
+    """The settings within what the model can write: an agent keeps its own when another model serves it."""
+    if sampling.max_tokens is None or sampling.max_tokens <= profile.max_output_tokens:
+        return sampling
+    return replace(sampling, max_tokens=profile.max_output_tokens)
 
 
 def _with_system(messages: Sequence[Message], override: str | None) -> Sequence[Message]:

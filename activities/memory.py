@@ -7,9 +7,9 @@ from temporalio import activity
 from activities.policy import failing
 from o.contracts.turn import ToolInput
 from o.domain import blocks
+from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
-from o.domain.model import parse_arguments
 from o.errors import NotFound
 from o.store import turn
 from o.store.prompts import recompile

@@ -19,8 +19,8 @@ from o.temporal import Queue
 
 log = logging.getLogger(__name__)
 
-# Seconds: what a provider asks for beyond that would hold the conversation while nobody knows why.
-_LONGEST_WAIT = 60.0
+# Attempts at one model request that may fail. Being told to wait is none, however often it happens.
+MODEL_TRIES = 6
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -35,15 +35,20 @@ class ActivityOptions(TypedDict, total=False):
 
 
 def model(timing: Timing) -> ActivityOptions:
-    """A model request: six attempts over about a minute of waiting; a silent worker costs one heartbeat timeout.
+    """A model request, tried within the step's patience; a silent worker costs one heartbeat timeout.
 
-    The workflow waits for a cancelled request to end, so that the conversation is handed over after its last effect.
+    The activity itself counts the attempts that failed (`MODEL_TRIES`), since waiting for a provider's limits is none.
+    A wait that would outlast the patience ends the request at once: the engine sees to that. The workflow waits for a
+    cancelled request to end, so that the conversation is handed over after its last effect.
     """
     return {
         "start_to_close_timeout": timedelta(seconds=timing.model),
+        "schedule_to_close_timeout": timedelta(seconds=timing.patience),
         "heartbeat_timeout": timedelta(seconds=timing.heartbeat),
         "retry_policy": RetryPolicy(
-            initial_interval=timedelta(milliseconds=500), backoff_coefficient=3.0, maximum_attempts=6
+            initial_interval=timedelta(milliseconds=500),
+            backoff_coefficient=3.0,
+            maximum_interval=timedelta(seconds=45),
         ),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     }
@@ -125,6 +130,8 @@ def failing(*, for_good: bool = True) -> Iterator[None]:
         yield
     except ProjectError as error:
         raise as_failure(error) from None
+    except ApplicationError:
+        raise
     except Exception as error:
         kind = type(error).__name__
         log.error("unforeseen %s\n%s", kind, "".join(traceback.format_tb(error.__traceback__)))
@@ -132,7 +139,12 @@ def failing(*, for_good: bool = True) -> Iterator[None]:
         raise ApplicationError(words, type=ProjectError.code, non_retryable=for_good) from None
 
 
-def as_failure(error: ProjectError) -> ApplicationError:
-    """Our error as Temporal's: its code is the type, and it says whether and when to try again."""
-    delay = timedelta(seconds=min(error.retry_after, _LONGEST_WAIT)) if error.retry_after is not None else None
-    return ApplicationError(error.message, type=error.code, non_retryable=not error.retryable, next_retry_delay=delay)
+def as_failure(error: ProjectError, *, for_good: bool = False) -> ApplicationError:
+    """Our error as Temporal's: its code is the type, and it says whether and when to try again.
+
+    Args:
+        for_good: whether it is not to be tried again in any case.
+    """
+    delay = timedelta(seconds=error.retry_after) if error.retry_after is not None else None
+    final = for_good or not error.retryable
+    return ApplicationError(error.message, type=error.code, non_retryable=final, next_retry_delay=delay)

@@ -10,9 +10,11 @@ from activities.cancellation import Cancellations
 from activities.memory import MemoryActivities
 from activities.model import ModelActivities
 from activities.models import CatalogueActivities
+from activities.routing import Routing
 from activities.runs import RunActivities
 from activities.tools import NativeTool, ToolActivities
 from o.contracts.turn import Timing
+from o.keyring import Keyring
 from o.providers.registry import Providers
 from o.store.session import Store
 from o.temporal import Queue, StepStarter
@@ -30,6 +32,7 @@ class Deps:
     store: Store
     client: Client
     providers: Providers
+    keyring: Keyring | None
     tools: Mapping[str, NativeTool]
     timing: Timing
     stale_after: float
@@ -39,9 +42,10 @@ class Deps:
 def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list[Callable[..., Any]]]:
     """The activities of each queue, as bound methods."""
     starter = StepStarter(deps.client, deps.timing)
-    model = ModelActivities(deps.store, deps.providers, starter, cancellations)
+    routing = Routing(deps.store, deps.providers, deps.keyring)
+    model = ModelActivities(deps.store, deps.providers, routing, starter, cancellations)
     memory = MemoryActivities(deps.store)
-    catalogue = CatalogueActivities(deps.providers)
+    catalogue = CatalogueActivities(routing)
     tools = ToolActivities(deps.store, deps.tools, cancellations)
     runs = RunActivities(deps.store, deps.client, starter, stale_after=deps.stale_after, keep=deps.event_retention)
     return {
@@ -52,6 +56,8 @@ def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list
             runs.close,
             catalogue.list_models,
             catalogue.describe,
+            catalogue.describe_embedding,
+            catalogue.check,
         ],
         Queue.TOOLS: [tools.run],
         Queue.BACKGROUND: [runs.reconcile],

@@ -8,9 +8,9 @@ from temporalio import activity
 from activities.cancellation import Cancellations
 from activities.policy import failing, heartbeating
 from o.contracts.turn import ToolInput
+from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
-from o.domain.model import parse_arguments
 from o.store import turn
 from o.store.session import Store
 

@@ -3,7 +3,7 @@
 from api.catalogue import Catalogue
 from api.deps import Defaults
 from api.schemas.agents import CompactionSettings, CreateAgent, UpdateAgent
-from api.schemas.models import new_config, new_embedding_config
+from api.schemas.models import ModelSettings, given, new_config, new_embedding_config
 from o.domain.json import JsonObject
 from o.errors import InvalidArgument
 
@@ -33,25 +33,10 @@ async def model_config(
     else:
         config = dict(before)
     if body.llm_config is not None:
-        config |= _given(
-            context_window=body.llm_config.context_window,
-            temperature=body.llm_config.temperature,
-            max_tokens=body.llm_config.max_tokens,
-            max_reasoning_tokens=body.llm_config.max_reasoning_tokens,
-            parallel_tool_calls=body.llm_config.parallel_tool_calls,
-            reasoning_effort=body.llm_config.reasoning_effort,
-            enable_reasoner=body.llm_config.enable_reasoner,
-        )
+        config |= body.llm_config.changes
     if body.model_settings is not None:
-        settings = body.model_settings
-        config |= _given(
-            temperature=settings.temperature,
-            max_tokens=settings.max_output_tokens,
-            parallel_tool_calls=settings.parallel_tool_calls,
-            reasoning_effort=settings.reasoning.reasoning_effort if settings.reasoning else None,
-            strict=settings.strict,
-        )
-    config |= _given(
+        config |= body.model_settings.changes
+    config |= given(
         context_window=body.context_window_limit,
         max_tokens=body.max_tokens,
         parallel_tool_calls=body.parallel_tool_calls,
@@ -63,8 +48,22 @@ async def model_config(
     return config
 
 
-def _given(**values: object) -> JsonObject:
-    return {name: value for name, value in values.items() if value is not None}
+async def conversation_config(
+    model: str | None, settings: ModelSettings | None, catalogue: Catalogue, *, before: JsonObject
+) -> JsonObject:
+    """The model configuration of a conversation; `before` is what it had, its own or its agent's.
+
+    Raises:
+        NotFound: unknown handle. InvalidArgument: a handle without a slash, or limits that contradict each other.
+    """
+    same = model is None or model == before["handle"]
+    config = dict(before) if same else new_config(await catalogue.model(str(model)))
+    if settings is not None:
+        config |= settings.changes
+        if settings.response_format is not None:
+            config["response_format"] = settings.response_format.model_dump(exclude_none=True)
+    _check(config)
+    return config
 
 
 def _check(config: JsonObject) -> None:
@@ -84,14 +83,22 @@ async def embedding_config(
     """The embedding model a request leads to, with its configuration; None when it says nothing about it.
 
     Raises:
-        NotFound: unknown handle. InvalidArgument: a handle without a slash.
+        NotFound: unknown handle. InvalidArgument: a handle without a slash, or vectors of another length than stated.
+        ModelError: the model cannot be asked how long its vectors are.
     """
     handle = body.embedding or (body.embedding_config.named if body.embedding_config else None)
     if handle is None:
         if isinstance(body, UpdateAgent):
             return None
         handle = defaults.embedding
-    return handle, new_embedding_config(await catalogue.embedding(handle))
+    card = await catalogue.embedding(handle)
+    stated = body.embedding_config.embedding_dim if body.embedding_config else None
+    if stated is not None and stated != card.dimensions:
+        raise InvalidArgument(
+            f"embedding_config.embedding_dim: '{handle[:100]}' makes vectors of {card.dimensions} numbers, "
+            f"not {stated}; leave it out, or say {card.dimensions}"
+        )
+    return handle, new_embedding_config(card)
 
 
 def compaction_settings(given: CompactionSettings | None, before: JsonObject | None, model: str) -> JsonObject:

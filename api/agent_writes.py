@@ -49,8 +49,8 @@ async def create(caller: Caller, body: CreateAgent) -> JsonObject:
         Conflict: two blocks of one label.
     """
     parts_ = caller.parts
-    config = await model_config(body, parts_.catalogue, before=None, default=parts_.defaults.model)
-    embedding = await embedding_config(body, parts_.catalogue, parts_.defaults)
+    config = await model_config(body, caller.catalogue, before=None, default=parts_.defaults.model)
+    embedding = await embedding_config(body, caller.catalogue, parts_.defaults)
     _check_links(body)
     _check_offered(body)
     if body.agent_type == "voice_convo_agent":
@@ -104,8 +104,8 @@ async def update(caller: Caller, agent_id: str, body: UpdateAgent) -> JsonObject
     """
     async with caller.transaction() as tx:
         before = await tx.agents.get(agent_id)
-    config = await model_config(body, caller.parts.catalogue, before=before.llm_config, default=before.model)
-    embedding = await embedding_config(body, caller.parts.catalogue, caller.parts.defaults)
+    config = await model_config(body, caller.catalogue, before=before.llm_config, default=before.model)
+    embedding = await embedding_config(body, caller.catalogue, caller.parts.defaults)
     _check_links(body)
     _check_offered(body)
     if body.message_ids is not None:

@@ -9,14 +9,28 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api import errors
-from api.catalogue import Catalogue
+from api.catalogue import Catalogues
 from api.deps import Defaults, Gatekeeper, Parts
 from api.events import RunEvents
 from api.gateway import Gateway
 from api.limits import Limits, Paths
-from api.routes import agent_memory, agents, conversations, health, messages, models, runs, steps
+from api.routes import (
+    agent_memory,
+    agents,
+    aliases,
+    budgets,
+    conversations,
+    health,
+    messages,
+    models,
+    providers,
+    runs,
+    spend,
+    steps,
+)
 from o.contracts.turn import Timing
 from o.errors import Unavailable
+from o.guard.policy import Guard, parse_allowed
 from o.keyring import Keyring
 from o.settings import Settings
 from o.store.session import Store
@@ -25,7 +39,12 @@ _DESCRIPTION = """Durable agents behind the Letta V1 REST API: `letta-client` wo
 
 Paths are also served under `/latest`, and with or without a trailing slash."""
 
-_ROUTERS = (agents, messages, agent_memory, runs, steps, conversations, models, health)
+_ROUTERS = (
+    *(agents, messages, agent_memory, runs, steps, conversations, models, providers, aliases, spend, budgets),
+    health,
+)
+
+_TAGS = ("agents", "conversations", "runs", "steps", "models", "providers", "aliases", "spend", "budgets", "health")
 
 # Routes whose path ends in a slash; the client library spells them so.
 _COLLECTIONS = (
@@ -34,6 +53,9 @@ _COLLECTIONS = (
     "/v1/steps/",
     "/v1/conversations/",
     "/v1/models/",
+    "/v1/providers/",
+    "/v1/aliases/",
+    "/v1/budgets/",
     "/v1/health/",
 )
 
@@ -51,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lambda app: _lifespan(app, chosen),
         redirect_slashes=False,
         strict_content_type=True,
-        openapi_tags=[{"name": name} for name in ("agents", "conversations", "runs", "steps", "models", "health")],
+        openapi_tags=[{"name": name} for name in _TAGS],
         swagger_ui_parameters={"persistAuthorization": True},
     )
     for module in _ROUTERS:
@@ -66,7 +88,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     if settings.database_url is None:
         raise Unavailable("O_DATABASE_URL is not set: name the database, or let `o up` bring its own")
-    timing = Timing(heartbeat=settings.heartbeat_timeout, model=settings.model_timeout, tool=settings.tool_timeout)
+    timing = Timing(
+        heartbeat=settings.heartbeat_timeout,
+        model=settings.model_timeout,
+        tool=settings.tool_timeout,
+        patience=settings.model_patience,
+    )
     keyring = Keyring.load(settings.key_file)
     gateway = await Gateway.connect(settings.temporal, settings.temporal_namespace, timing)
     store = Store(settings.database_url, size=settings.database_pool, approval_ttl=settings.approval_ttl)
@@ -77,10 +104,11 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
             defaults=Defaults(model=settings.default_model, embedding=settings.default_embedding),
             store=store,
             engine=gateway,
-            catalogue=Catalogue(gateway),
+            catalogue=Catalogues(gateway),
             events=events,
             keyring=keyring,
             gate=Gatekeeper(store, loopback=settings.loopback),
+            guard=Guard(parse_allowed(settings.allowed_hosts)),
         )
         logging.getLogger(__name__).info("ready")
         yield

@@ -10,52 +10,99 @@ from o.errors import InvalidArgument, NotFound
 _LIST_TTL = 60.0
 _CARD_TTL = 600.0
 
+# Organisations, and cards of one, that are remembered.
+_ORGANISATIONS = 1_000
+_CARDS = 1_000
+
 
 class CardSource(Protocol):
-    """Whoever can ask the providers."""
+    """Whoever can ask the providers. Everything may raise Unavailable."""
 
-    async def model_cards(self) -> ModelCards:
-        """All models that answer now. Raises Unavailable."""
+    async def model_cards(self, org_id: str, *, fresh: bool = False) -> ModelCards:
+        """All models that answer now; `fresh` asks the providers whatever they said lately."""
         ...
 
-    async def model_card(self, handle: str) -> ModelCard:
-        """One model. Raises NotFound, InvalidArgument (no `provider/model`), Unavailable."""
+    async def model_card(self, org_id: str, handle: str) -> ModelCard:
+        """One model. Raises NotFound, InvalidArgument (no `provider/model`), ModelError."""
+        ...
+
+    async def embedding_card(self, org_id: str, handle: str) -> EmbeddingCard:
+        """One embedding model. Raises as `model_card` does."""
         ...
 
 
 class Catalogue:
-    """Cards by handle. Nothing is remembered of a handle that was not found."""
+    """The cards of one organisation by handle. Nothing is remembered of a handle that was not found."""
 
-    def __init__(self, source: CardSource) -> None:
+    def __init__(self, source: CardSource, org_id: str) -> None:
         self._source = source
-        self._cards: dict[str, tuple[float, ModelCard]] = {}
+        self._org_id = org_id
+        self._models: dict[str, tuple[float, ModelCard]] = {}
+        self._embeddings: dict[str, tuple[float, EmbeddingCard]] = {}
         self._lists: tuple[float, ModelCards] | None = None
 
-    async def all(self) -> ModelCards:
-        """Raises Unavailable."""
+    async def all(self, *, fresh: bool = False) -> ModelCards:
+        """All models that answer now. Raises Unavailable."""
         now = time.monotonic()
-        if self._lists is None or now - self._lists[0] > _LIST_TTL:
-            self._lists = now, await self._source.model_cards()
+        if fresh or self._lists is None or now - self._lists[0] > _LIST_TTL:
+            self._lists = now, await self._source.model_cards(self._org_id, fresh=fresh)
         return self._lists[1]
 
     async def model(self, handle: str) -> ModelCard:
-        """The card of a model. Raises NotFound, InvalidArgument (the handle has no slash), Unavailable."""
-        if "/" not in handle.strip("/"):
-            raise InvalidArgument(f"model: '{handle[:100]}' is no handle; write it as provider/model-name")
+        """The card of a model. Raises NotFound, InvalidArgument (the handle has no slash), ModelError, Unavailable."""
+        _check(handle, "model")
         now = time.monotonic()
-        known = self._cards.get(handle)
+        known = self._models.get(handle)
         if known is None or now - known[0] > _CARD_TTL:
-            known = now, await self._source.model_card(handle)
-            self._cards[handle] = known
+            known = now, await self._source.model_card(self._org_id, handle)
+            if len(self._models) >= _CARDS:
+                self._models.clear()
+            self._models[handle] = known
         return known[1]
 
     async def embedding(self, handle: str) -> EmbeddingCard:
-        """The card of an embedding model. Raises as `model` does."""
-        if "/" not in handle.strip("/"):
-            raise InvalidArgument(f"embedding: '{handle[:100]}' is no handle; write it as provider/model-name")
-        cards = (await self.all()).embeddings
-        found = next((card for card in cards if card.handle == handle), None)
-        if found is None:
-            known = ", ".join(card.handle for card in cards) or "none"
-            raise NotFound(f"embedding: there is no embedding model '{handle[:100]}'; known are: {known}")
+        """The card of an embedding model, asked for by itself if no list names it. Raises as `model` does."""
+        _check(handle, "embedding")
+        now = time.monotonic()
+        known = self._embeddings.get(handle)
+        if known is None or now - known[0] > _CARD_TTL:
+            listed = next((card for card in self._listed() if card.handle == handle), None)
+            known = now, listed or await self._asked(handle)
+            if len(self._embeddings) >= _CARDS:
+                self._embeddings.clear()
+            self._embeddings[handle] = known
+        return known[1]
+
+    async def _asked(self, handle: str) -> EmbeddingCard:
+        try:
+            return await self._source.embedding_card(self._org_id, handle)
+        except NotFound as error:
+            raise NotFound(f"embedding: {error.message}") from error
+
+    def _listed(self) -> tuple[EmbeddingCard, ...]:
+        """The embedding models of the last list; one that answered then is not asked again."""
+        return () if self._lists is None else self._lists[1].embeddings
+
+
+class Catalogues:
+    """The catalogue of each organisation that asked lately."""
+
+    def __init__(self, source: CardSource) -> None:
+        self._source = source
+        self._known: dict[str, Catalogue] = {}
+
+    def of(self, org_id: str) -> Catalogue:
+        if (found := self._known.get(org_id)) is None:
+            if len(self._known) >= _ORGANISATIONS:
+                self._known.clear()
+            found = self._known[org_id] = Catalogue(self._source, org_id)
         return found
+
+    def forget(self, org_id: str) -> None:
+        """Its providers or aliases have changed: what was heard of them holds no longer."""
+        self._known.pop(org_id, None)
+
+
+def _check(handle: str, field: str) -> None:
+    if "/" not in handle.strip("/"):
+        raise InvalidArgument(f"{field}: '{handle[:100]}' is no handle; write it as provider/model-name")

@@ -12,10 +12,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.catalogue import Catalogue
+from api.catalogue import Catalogue, Catalogues
 from api.events import RunEvents
 from api.gateway import Gateway
 from o.errors import InvalidArgument, Unauthorized
+from o.guard.policy import Guard
 from o.ids import DEFAULT_ORG, DEFAULT_USER, check
 from o.keyring import Keyring
 from o.store.session import Store, Transaction
@@ -84,10 +85,11 @@ class Parts:
     defaults: Defaults
     store: Store
     engine: Gateway
-    catalogue: Catalogue
+    catalogue: Catalogues
     events: RunEvents
     keyring: Keyring
     gate: Gatekeeper
+    guard: Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class Caller:
     org_id: str
     user_id: str
     sdk: bool
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models of the caller's organisation."""
+        return self.parts.catalogue.of(self.org_id)
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction of the caller's organisation."""

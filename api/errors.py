@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 _STATUS = {
     "invalid_argument": 400,
     "unauthorized": 401,
+    "budget_exceeded": 402,
     "not_found": 404,
     "conflict": 409,
     "conversation_busy": 409,
@@ -30,6 +31,7 @@ _STATUS = {
 _MODEL_FAILURES = {
     "llm_authentication": (401, "llm_authentication"),
     "llm_insufficient_credits": (402, "llm_insufficient_credits"),
+    "budget_exceeded": (402, "budget_exceeded"),
     "llm_rate_limit": (429, "llm_rate_limit"),
     "llm_timeout": (504, "llm_timeout"),
     "llm_unavailable": (503, "llm_error"),
@@ -142,7 +144,7 @@ _ANY_DETAIL: JsonObject = {"type": "object"}
 _MEANINGS: dict[int, tuple[str, JsonObject]] = {
     400: ("An argument that cannot be used", _ANY_DETAIL),
     401: ("No valid API key, or a model provider that refuses its own", _ANY_DETAIL),
-    402: ("The model provider wants to be paid", _ANY_DETAIL),
+    402: ("A budget is used up, or the model provider wants to be paid", _ANY_DETAIL),
     404: ("There is no such thing", _DETAIL),
     409: ("It contradicts what is stored, or the agent is busy or waits for an approval", _ANY_DETAIL),
     413: ("The body is too large", _DETAIL),

@@ -8,9 +8,33 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from o.contracts.models import ModelCard, ModelCards
-from o.contracts.turn import StepRef, Timing
-from o.errors import InvalidArgument, NotFound, ProjectError, Unavailable
+from o.contracts.models import (
+    CheckInput,
+    EmbeddingCard,
+    ModelCard,
+    ModelCards,
+    ModelInput,
+    ModelsInput,
+    ProviderCheck,
+)
+from o.contracts.turn import Contract, StepRef, Timing
+from o.errors import (
+    InvalidArgument,
+    InvalidReply,
+    ModelAuthentication,
+    ModelBadRequest,
+    ModelOverloaded,
+    ModelQuota,
+    ModelRateLimited,
+    ModelRefused,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnknown,
+    NotFound,
+    ProjectError,
+    Unavailable,
+)
+from o.keyring import KeyUnusable
 from o.temporal import Queue, StepStarter, connect
 
 Answer = TypeVar("Answer")
@@ -18,7 +42,18 @@ Answer = TypeVar("Answer")
 # A question waits this long for a worker before it is given up.
 _PATIENCE = timedelta(seconds=15)
 
-_ERRORS: dict[str, type[ProjectError]] = {kind.code: kind for kind in (NotFound, InvalidArgument)}
+# What workers answer with instead; whoever asks for a model that is not there meets the same 404 from any provider.
+_ERRORS: dict[str, type[ProjectError]] = {
+    **{
+        kind.code: kind
+        for kind in (
+            *(InvalidArgument, InvalidReply, ModelAuthentication, ModelBadRequest, ModelOverloaded, ModelQuota),
+            *(ModelRateLimited, ModelRefused, ModelTimeout, ModelUnavailable, NotFound),
+        )
+    },
+    ModelUnknown.code: NotFound,
+    KeyUnusable.code: Unavailable,
+}
 
 
 class Gateway:
@@ -49,19 +84,27 @@ class Gateway:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise Unavailable("the workflow engine does not answer") from error
 
-    async def model_cards(self) -> ModelCards:
+    async def model_cards(self, org_id: str, *, fresh: bool = False) -> ModelCards:
         """All models that answer now. Raises Unavailable when no worker does."""
-        return await self._ask("ListModels", None, ModelCards)
+        return await self._ask("ListModels", ModelsInput(org_id=org_id, fresh=fresh), ModelCards)
 
-    async def model_card(self, handle: str) -> ModelCard:
-        """One model. Raises NotFound, InvalidArgument (no `provider/model`), Unavailable (no worker answers)."""
-        return await self._ask("DescribeModel", handle, ModelCard)
+    async def model_card(self, org_id: str, handle: str) -> ModelCard:
+        """One model. Raises NotFound, InvalidArgument (no `provider/model`), ModelError, Unavailable (no worker)."""
+        return await self._ask("DescribeModel", ModelInput(org_id=org_id, handle=handle), ModelCard)
 
-    async def _ask(self, workflow: str, question: str | None, kind: type[Answer]) -> Answer:
+    async def embedding_card(self, org_id: str, handle: str) -> EmbeddingCard:
+        """One embedding model, asked for a vector if need be. Raises as `model_card` does."""
+        return await self._ask("DescribeEmbedding", ModelInput(org_id=org_id, handle=handle), EmbeddingCard)
+
+    async def check_provider(self, org_id: str, provider_id: str) -> ProviderCheck:
+        """How a stored provider answers. Its key stays in its row. Raises NotFound, Unavailable (no worker)."""
+        return await self._ask("CheckProvider", CheckInput(org_id=org_id, provider_id=provider_id), ProviderCheck)
+
+    async def _ask(self, workflow: str, question: Contract, kind: type[Answer]) -> Answer:
         try:
             answer: Answer = await self._client.execute_workflow(
                 workflow,
-                args=[] if question is None else [question],
+                question,
                 id=f"{workflow}-{uuid.uuid4()}",
                 task_queue=Queue.AGENT,
                 execution_timeout=_PATIENCE,

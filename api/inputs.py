@@ -1,7 +1,7 @@
 """Request bodies as the values the queue accepts: messages with ids and times, options, digests."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from api.responses import dumps
@@ -32,16 +32,24 @@ def client_otids(body: SendMessage) -> tuple[str, ...]:
 
 
 def stored_input(
-    body: SendMessage, *, run_id: str, agent_id: str, conversation_id: str, at: datetime
+    body: SendMessage,
+    images: Mapping[str, ImagePart],
+    *,
+    run_id: str,
+    agent_id: str,
+    conversation_id: str,
+    at: datetime,
 ) -> tuple[Message, ...]:
-    """The messages of a request, as they are stored."""
+    """The messages of a request, as they are stored; `images` are those it names by URL."""
     return tuple(
-        _message(item, run_id=run_id, agent_id=agent_id, conversation_id=conversation_id, at=at) for item in body.items
+        _message(item, images, run_id=run_id, agent_id=agent_id, conversation_id=conversation_id, at=at)
+        for item in body.items
     )
 
 
 def _message(
     item: CreateMessage | CreateApproval | CreateToolReturn,
+    images: Mapping[str, ImagePart],
     *,
     run_id: str | None,
     agent_id: str,
@@ -53,9 +61,9 @@ def _message(
     return Message(
         id=message_id,
         role=item.role if isinstance(item, CreateMessage) else "approval",
-        content=parts(item.content) if isinstance(item, CreateMessage) else (),
+        content=parts(item.content, images) if isinstance(item, CreateMessage) else (),
         created_at=at,
-        approvals=() if isinstance(item, CreateMessage) else _approvals(item),
+        approvals=() if isinstance(item, CreateMessage) else _approvals(item, images),
         name=item.name if isinstance(item, CreateMessage) else None,
         otid=item.otid or (message_id.removeprefix("message-") if spoken else None),
         sender_id=item.sender_id if isinstance(item, CreateMessage) else None,
@@ -65,8 +73,8 @@ def _message(
     )
 
 
-def parts(content: str | Sequence[Content]) -> tuple[Part, ...]:
-    """Content as stored parts."""
+def parts(content: str | Sequence[Content], images: Mapping[str, ImagePart] = {}) -> tuple[Part, ...]:
+    """Content as stored parts; an image by URL that is not among `images` stays one."""
     if isinstance(content, str):
         return (TextPart(content),)
     found: list[Part] = []
@@ -76,18 +84,18 @@ def parts(content: str | Sequence[Content]) -> tuple[Part, ...]:
             continue
         match part.source:
             case UrlImage(url=url):
-                found.append(ImagePart(url=url))
+                found.append(images.get(url) or ImagePart(url=url))
             case Base64Image(media_type=media_type, data=data):
                 found.append(ImagePart(media_type=media_type, data=data))
     return tuple(found)
 
 
-def _approvals(item: CreateApproval | CreateToolReturn) -> tuple[Approval, ...]:
+def _approvals(item: CreateApproval | CreateToolReturn, images: Mapping[str, ImagePart]) -> tuple[Approval, ...]:
     if isinstance(item, CreateToolReturn):
-        return tuple(_returned(answer) for answer in item.tool_returns)
+        return tuple(_returned(answer, images) for answer in item.tool_returns)
     if item.approvals is not None:
         return tuple(
-            _returned(answer)
+            _returned(answer, images)
             if isinstance(answer, ToolAnswer)
             else Approval(answer.tool_call_id, answer.approve, answer.reason)
             for answer in item.approvals
@@ -96,13 +104,15 @@ def _approvals(item: CreateApproval | CreateToolReturn) -> tuple[Approval, ...]:
     return (Approval(item.approval_request_id or "", bool(item.approve), item.reason),)
 
 
-def _returned(answer: ToolAnswer | ApprovalAnswer) -> Approval:
+def _returned(answer: ToolAnswer | ApprovalAnswer, images: Mapping[str, ImagePart]) -> Approval:
     assert isinstance(answer, ToolAnswer)
+    content = parts(answer.tool_return, images)
     returned = ToolReturn(
         answer.tool_call_id,
-        str(answer.tool_return),
+        "\n".join(part.text for part in content if isinstance(part, TextPart)),
         answer.status,
         stdout=tuple(answer.stdout or ()),
         stderr=tuple(answer.stderr or ()),
+        images=tuple(part for part in content if isinstance(part, ImagePart)),
     )
     return Approval(answer.tool_call_id, approve=answer.status == "success", returned=returned)

@@ -10,6 +10,7 @@ from fastapi import Request
 from api.deps import Caller
 from api.errors import NO_RETRY, model_failure
 from api.events import Wakeup
+from api.images import fetched_images
 from api.inputs import client_otids, digest, stored_input
 from api.responses import Json
 from api.schemas.messages import SendMessage
@@ -61,7 +62,8 @@ async def accept(
         PendingApproval, ConversationBusy, Unprocessable, InvalidArgument: as `queue.accept` says.
     """
     if body.override_model is not None:
-        await caller.parts.catalogue.model(body.override_model)
+        await caller.catalogue.model(body.override_model)
+    images = await fetched_images(body, caller.parts.guard)
     async with caller.transaction() as tx:
         if conversation_id is None:
             conversation_id = (await tx.conversations.default_of(agent_id)).id
@@ -71,7 +73,12 @@ async def accept(
                 agent_id=agent_id,
                 conversation_id=conversation_id,
                 input=stored_input(
-                    body, run_id=run_id, agent_id=agent_id, conversation_id=conversation_id, at=tx.now()
+                    body,
+                    images,
+                    run_id=run_id,
+                    agent_id=agent_id,
+                    conversation_id=conversation_id,
+                    at=tx.now(),
                 ),
                 options=body.options(stream_tokens=manner.stream_tokens),
                 run_type=manner.run_type,
@@ -162,6 +169,7 @@ async def _stored_outcome(tx: Transaction, run: RunRecord) -> Outcome:
         "prompt_tokens": sum(step.prompt_tokens for step in steps),
         "completion_tokens": sum(step.completion_tokens for step in steps),
         "cached_input_tokens": sum(step.cached_input_tokens for step in steps),
+        "cache_write_tokens": sum(step.cache_write_tokens for step in steps),
         "reasoning_tokens": sum(step.reasoning_tokens for step in steps),
     }
     return Outcome(messages, {"stop_reason": run.stop_reason or "error", "usage": usage, "error": run.error})
@@ -180,6 +188,7 @@ def usage_of(end: JsonObject) -> JsonObject:
         prompt=counts["prompt_tokens"],
         completion=counts["completion_tokens"],
         cached=counts["cached_input_tokens"],
+        cache_write=counts.get("cache_write_tokens", 0),  # events of earlier versions have none
         reasoning=counts["reasoning_tokens"],
     )
 

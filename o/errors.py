@@ -86,6 +86,12 @@ class Cancelled(ProjectError):
     code = "cancelled"
 
 
+class BudgetExceeded(ProjectError):
+    """Nothing is left of a budget of the organisation or the agent, so no model may be asked."""
+
+    code = "budget_exceeded"
+
+
 class Unavailable(ProjectError):
     """A part O needs (database, engine) does not answer now."""
 
@@ -110,10 +116,16 @@ class ModelRateLimited(ModelError):
 
 
 class ModelUnavailable(ModelError):
-    """Overloaded, unreachable, or a 5xx."""
+    """Unreachable, or a 5xx."""
 
     code = "llm_unavailable"
     retryable = True
+
+
+class ModelOverloaded(ModelUnavailable):
+    """The provider is there and has too much to do, whoever asks."""
+
+    code = "llm_overloaded"
 
 
 class ModelAuthentication(ModelError):
@@ -126,6 +138,12 @@ class ModelQuota(ModelError):
 
 class ModelBadRequest(ModelError):
     code = "llm_bad_request"
+
+
+class ModelUnknown(ModelError):
+    """The provider has no such model, or this key may not ask it."""
+
+    code = "llm_unknown_model"
 
 
 class ModelRefused(ModelError):

@@ -7,7 +7,20 @@ from typing import Literal, get_args
 from o.errors import InvalidArgument
 
 Prefix = Literal[
-    "agent", "block", "conv", "message", "org", "run", "step", "tool", "user", "key", "approval", "provider", "identity"
+    "agent",
+    "block",
+    "conv",
+    "message",
+    "org",
+    "run",
+    "step",
+    "tool",
+    "user",
+    "key",
+    "approval",
+    "provider",
+    "identity",
+    "budget",
 ]
 
 DEFAULT_ORG = "org-00000000-0000-4000-8000-000000000000"

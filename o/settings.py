@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from o.errors import InvalidArgument
+from o.guard.policy import parse_allowed
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -107,6 +108,81 @@ class Settings(BaseSettings):
         validation_alias=_standard("OPENAI_BASE_URL"),
         description="server that speaks the OpenAI wire, if not OpenAI's own",
     )
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("ANTHROPIC_API_KEY"), description="enables the anthropic/… models"
+    )
+    anthropic_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("ANTHROPIC_BASE_URL"),
+        description="server that speaks the Anthropic wire, if not Anthropic's own",
+    )
+    groq_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("GROQ_API_KEY"), description="enables the groq/… models"
+    )
+    groq_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("GROQ_BASE_URL"),
+        description="server that speaks the Groq wire, if not Groq's own",
+    )
+    ollama_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("OLLAMA_BASE_URL"),
+        description="Ollama server; enables the ollama/… models",
+    )
+    ollama_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=_standard("OLLAMA_API_KEY"),
+        description="key for an Ollama server that asks for one",
+    )
+    openrouter_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("OPENROUTER_API_KEY"), description="enables the openrouter/… models"
+    )
+    together_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("TOGETHER_API_KEY"), description="enables the together/… models"
+    )
+    deepseek_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("DEEPSEEK_API_KEY"), description="enables the deepseek/… models"
+    )
+    mistral_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("MISTRAL_API_KEY"), description="enables the mistral/… models"
+    )
+    xai_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("XAI_API_KEY"), description="enables the xai/… models"
+    )
+    gemini_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("GEMINI_API_KEY"), description="enables the gemini/… models"
+    )
+    fireworks_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("FIREWORKS_API_KEY"), description="enables the fireworks/… models"
+    )
+    cerebras_api_key: SecretStr | None = Field(
+        default=None, validation_alias=_standard("CEREBRAS_API_KEY"), description="enables the cerebras/… models"
+    )
+    vllm_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("VLLM_BASE_URL"),
+        description="vLLM server; enables the vllm/… models",
+    )
+    sglang_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("SGLANG_BASE_URL"),
+        description="SGLang server; enables the sglang/… models",
+    )
+    lmstudio_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("LMSTUDIO_BASE_URL"),
+        description="LM Studio server; enables the lmstudio/… models",
+    )
+    llamacpp_base_url: str | None = Field(
+        default=None,
+        validation_alias=_standard("LLAMACPP_BASE_URL"),
+        description="llama.cpp server; enables the llamacpp/… models",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        description="private addresses that providers and images given through the API may name: "
+        "networks and host names, separated by commas",
+    )
     scripted_journal: Path | None = Field(default=None, description="file to which the scripted model notes requests")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
     base_url: str = Field(
@@ -115,6 +191,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, description="key that the CLI shows to the API")
     heartbeat_timeout: Seconds = Field(default=5.0, description="seconds without a heartbeat until a step moves on")
     model_timeout: Seconds = Field(default=600.0, description="seconds one model request may take")
+    model_patience: Seconds = Field(
+        default=3600.0, description="seconds a step waits in all for a model that is busy or fails"
+    )
     tool_timeout: Seconds = Field(default=180.0, description="seconds one tool call may take")
     reconcile_every: Seconds = Field(default=10.0, description="seconds between looks for runs left behind")
     approval_ttl: Seconds = Field(default=7 * 86400.0, description="seconds a pending approval stays open")
@@ -128,6 +207,12 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children start elsewhere: a relative path would mean another file to them.
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        parse_allowed(value)
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -148,7 +233,16 @@ class Settings(BaseSettings):
             raise ValueError("write it as host:port")
         return value
 
-    @field_validator("openai_base_url", "base_url")
+    @field_validator(
+        "openai_base_url",
+        "anthropic_base_url",
+        "groq_base_url",
+        "vllm_base_url",
+        "sglang_base_url",
+        "lmstudio_base_url",
+        "llamacpp_base_url",
+        "base_url",
+    )
     @classmethod
     def _http(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"https?://[^\s/]", value):

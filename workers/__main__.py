@@ -18,7 +18,8 @@ def main() -> int:
         settings = Settings.load()
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         queues = [Queue(name) for name in sys.argv[1:]] or list(Queue)
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for every model request
+        for http in ("httpx", "httpx2"):
+            logging.getLogger(http).setLevel(logging.WARNING)  # they log a line for every model request
         uvloop.run(serve(settings, queues))
     except (ProjectError, ValueError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201

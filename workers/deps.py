@@ -8,31 +8,20 @@ from activities.registry import Deps
 from activities.tools import NativeTool
 from o.contracts.turn import Timing
 from o.errors import Unavailable
-from o.providers.base import Embedder, Provider
-from o.providers.local import LocalEmbedder, LocalProvider
-from o.providers.openai import OpenAIProvider
-from o.providers.registry import Providers
-from o.providers.scripted import ScriptedProvider
+from o.keyring import Keyring
 from o.settings import Settings
 from o.store.session import Store
 from o.temporal import connect
-
-
-def providers_from(settings: Settings) -> Providers:
-    """The providers these settings enable. Vendors' SDKs are loaded when first asked, not here."""
-    providers: dict[str, Provider] = {
-        "local": LocalProvider(settings.local_model_socket),
-        "scripted": ScriptedProvider(journal=settings.scripted_journal),
-    }
-    if settings.openai_api_key is not None or settings.openai_base_url is not None:
-        key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
-        providers["openai"] = OpenAIProvider(key, base_url=settings.openai_base_url)
-    embedders: dict[str, Embedder] = {"local/all-minilm-l6-v2": LocalEmbedder(settings.local_model_socket)}
-    return Providers(providers, embedders)
+from workers.vendors import providers_from
 
 
 def timing_from(settings: Settings) -> Timing:
-    return Timing(heartbeat=settings.heartbeat_timeout, model=settings.model_timeout, tool=settings.tool_timeout)
+    return Timing(
+        heartbeat=settings.heartbeat_timeout,
+        model=settings.model_timeout,
+        tool=settings.tool_timeout,
+        patience=settings.model_patience,
+    )
 
 
 @asynccontextmanager
@@ -53,6 +42,7 @@ async def open_deps(settings: Settings, tools: Mapping[str, NativeTool] = NATIVE
                 store=store,
                 client=client,
                 providers=providers,
+                keyring=Keyring.load(settings.key_file),
                 tools=tools,
                 timing=timing_from(settings),
                 stale_after=settings.reconcile_every,

@@ -1,7 +1,19 @@
 """All workflows."""
 
-from workflows.models import DescribeModelWorkflow, ListModelsWorkflow
+from workflows.models import (
+    CheckProviderWorkflow,
+    DescribeEmbeddingWorkflow,
+    DescribeModelWorkflow,
+    ListModelsWorkflow,
+)
 from workflows.reconcile import ReconcileWorkflow
 from workflows.step import StepWorkflow
 
-ALL_WORKFLOWS: list[type] = [StepWorkflow, ReconcileWorkflow, ListModelsWorkflow, DescribeModelWorkflow]
+ALL_WORKFLOWS: list[type] = [
+    StepWorkflow,
+    ReconcileWorkflow,
+    ListModelsWorkflow,
+    DescribeModelWorkflow,
+    DescribeEmbeddingWorkflow,
+    CheckProviderWorkflow,
+]

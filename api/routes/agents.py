@@ -26,6 +26,10 @@ Included = Annotated[list[Include] | None, Query(description="Relations to fill 
 OldIncluded = Annotated[list[str] | None, Query(deprecated=True, max_length=20)]
 
 
+# A model may be asked for a vector on the way, to see how long its vectors are.
+_WRITTEN = documented(402, 404, 409, 429, 504)
+
+
 @router.get("/v1/agents/count", operation_id="count_agents", response_model=int, responses=documented())
 async def count_agents(caller: Asking) -> Json:
     """How many agents there are, hidden ones not counted."""
@@ -92,14 +96,17 @@ async def list_agents(
         return Json(await print_agents(caller, tx, await tx.agents.list(what), wanted))
 
 
-@router.post("/v1/agents/", operation_id="create_agent", response_model=AgentState, responses=documented(402, 404, 409))
+@router.post("/v1/agents/", operation_id="create_agent", response_model=AgentState, responses=_WRITTEN)
 async def create_agent(body: CreateAgent, caller: Asking) -> Json:
     """Make an agent."""
     return Json(await agent_writes.create(caller, body))
 
 
 @router.patch(
-    "/v1/agents/{agent_id}", operation_id="modify_agent", response_model=AgentState, responses=documented(404, 409)
+    "/v1/agents/{agent_id}",
+    operation_id="modify_agent",
+    response_model=AgentState,
+    responses=_WRITTEN,
 )
 async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Asking) -> Json:
     """Change an agent: null leaves a field as it is, a list replaces the whole list."""

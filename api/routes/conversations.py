@@ -6,16 +6,19 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from api.deps import Asking, JsonRoute
+from api.agent_config import conversation_config
+from api.deps import Asking, Caller, JsonRoute
 from api.errors import documented
 from api.responses import Json
 from api.routes.messages import MARKER_HEADER, cancel_runs, printed_messages, stream_turn, wait_for_turn
 from api.routes.params import AgentQuery, ConversationPath, Cursor, Limit, MessageCursor, Order
-from api.schemas.common import AgentId, Body, Flag, FreeJson, Line, Name
+from api.schemas.common import AgentId, Body, Flag, Line, Name, Text
 from api.schemas.messages import FollowRun, LettaResponse, MessageType, StreamMessage, WireMessage
+from api.schemas.models import ModelSettings
 from api.schemas.runs import Conversation, print_conversation
 from api.streaming import View, stream
 from api.turns import Manner, wanted
+from o.domain.json import JsonObject
 from o.domain.request import TurnOptions
 from o.errors import Conflict, InvalidArgument, NotFound
 from o.ids import pattern
@@ -37,11 +40,19 @@ class ConversationMessage(StreamMessage):
 
 
 class CreateConversation(Body):
-    """Ways in which a thread may differ from its agent. None is offered yet, so each is refused."""
+    """Ways in which a thread may differ from its agent. Blocks of its own are not offered yet, so they are refused."""
 
     isolated_block_labels: Annotated[list[Name], Field(max_length=200)] | None = None
     model: Line | None = None
-    model_settings: FreeJson | None = None
+    model_settings: ModelSettings | None = None
+
+
+class UpdateConversation(Body):
+    """What may change of a thread; null changes nothing."""
+
+    summary: Text | None = None
+    model: Line | None = None
+    model_settings: ModelSettings | None = None
 
 
 async def _thread(tx: Transaction, conversation_id: str, agent_id: str | None) -> ConversationRecord:
@@ -62,11 +73,49 @@ async def create_conversation(
     body: CreateConversation | None = None,
 ) -> Json:
     """Begin a thread with an agent; it shares the agent's memory and model, not its history."""
-    if asked := body and next((name for name, value in body if value), None):
-        raise InvalidArgument(f"{asked}: a conversation has no own yet, it shares the agent's; leave it out")
+    if body is not None and body.isolated_block_labels:
+        raise InvalidArgument(
+            "isolated_block_labels: a conversation has no own yet, it shares the agent's; leave it out"
+        )
+    changes = await _own_model(caller, body, agent_id) if body is not None else {}
     async with caller.transaction() as tx:
-        thread = await tx.conversations.get(await start_conversation(tx, agent_id))
-        context = await tx.messages.context_ids([thread.id])
+        thread_id = await start_conversation(tx, agent_id)
+        if changes:
+            await tx.conversations.update(thread_id, changes)
+        return await _printed(tx, await tx.conversations.get(thread_id))
+
+
+@router.patch(
+    "/{conversation_id}", operation_id="update_conversation", response_model=Conversation, responses=documented(404)
+)
+async def update_conversation(conversation_id: ConversationPath, caller: Asking, body: UpdateConversation) -> Json:
+    """Change a thread's summary or its model. The turn that is running goes on with the model it began with."""
+    async with caller.transaction() as tx:
+        thread = await tx.conversations.get(conversation_id)
+    changes = await _own_model(caller, body, thread.agent_id, thread.llm_config)
+    if body.summary is not None:
+        changes["summary"] = body.summary
+    async with caller.transaction() as tx:
+        if changes:
+            await tx.conversations.update(conversation_id, changes)
+        return await _printed(tx, await tx.conversations.get(conversation_id))
+
+
+async def _own_model(
+    caller: Caller, body: CreateConversation | UpdateConversation, agent_id: str, own: JsonObject | None = None
+) -> JsonObject:
+    """The columns that give a thread the model a body asks for; none where it asks for none."""
+    if body.model is None and body.model_settings is None:
+        return {}
+    if own is None:
+        async with caller.transaction() as tx:
+            own = (await tx.agents.get(agent_id)).llm_config
+    config = await conversation_config(body.model, body.model_settings, caller.catalogue, before=own)
+    return {"model": config["handle"], "llm_config": config}
+
+
+async def _printed(tx: Transaction, thread: ConversationRecord) -> Json:
+    context = await tx.messages.context_ids([thread.id])
     return Json(print_conversation(thread, context.get(thread.id, [])))
 
 
@@ -92,9 +141,7 @@ async def list_conversations(
 async def retrieve_conversation(conversation_id: ConversationPath, caller: Asking, agent_id: AgentQuery = None) -> Json:
     """One thread."""
     async with caller.transaction() as tx:
-        thread = await _thread(tx, conversation_id, agent_id)
-        context = await tx.messages.context_ids([thread.id])
-    return Json(print_conversation(thread, context.get(thread.id, [])))
+        return await _printed(tx, await _thread(tx, conversation_id, agent_id))
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from api.schemas.common import Body, Count, Flag, FreeJson, Line, Name, Shape, Text
 from o.domain.json import JsonObject
@@ -73,17 +73,12 @@ class ApprovalAnswer(Body):
     reason: Text | None = None
 
 
-def _text_of(parts: Any) -> Any:
-    """A return may come as text parts; it is stored as their text."""
-    return parts if isinstance(parts, str) else "\n".join(part.text for part in parts)
-
-
 class ToolAnswer(Body):
     """What a tool returned that the client ran itself."""
 
     type: Literal["tool"] = "tool"
     tool_call_id: Name
-    tool_return: Annotated[Text | Annotated[list[TextContent], Field(max_length=_MAX_PARTS)], AfterValidator(_text_of)]
+    tool_return: Text | Annotated[list[Content], Field(max_length=_MAX_PARTS)]
     status: Literal["success", "error"] = "success"
     stdout: Annotated[list[Text], Field(max_length=1000)] | None = None
     stderr: Annotated[list[Text], Field(max_length=1000)] | None = None

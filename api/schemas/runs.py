@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.responses import timestamp
 from api.schemas.common import Shape
+from api.schemas.models import print_settings
 from o.domain.json import JsonObject
 from o.domain.request import TurnOptions
 from o.domain.stop import RunStatus, StopReason
@@ -102,7 +103,7 @@ def print_step(step: StepRecord) -> JsonObject:
         "completion_tokens": step.completion_tokens,
         "total_tokens": step.prompt_tokens + step.completion_tokens,
         "cached_input_tokens": step.cached_input_tokens,
-        "cache_write_tokens": None,
+        "cache_write_tokens": step.cache_write_tokens,
         "reasoning_tokens": step.reasoning_tokens,
         "completion_tokens_details": None,
         "prompt_tokens_details": None,
@@ -127,13 +128,15 @@ def print_usage(steps: list[StepRecord]) -> JsonObject:
         prompt=sum(step.prompt_tokens for step in steps),
         completion=sum(step.completion_tokens for step in steps),
         cached=sum(step.cached_input_tokens for step in steps),
+        cache_write=sum(step.cache_write_tokens for step in steps),
         reasoning=sum(step.reasoning_tokens for step in steps),
         context=steps[-1].prompt_tokens + steps[-1].completion_tokens if steps else None,
     )
 
 
 def print_conversation(conversation: ConversationRecord, context_ids: list[str]) -> JsonObject:
-    """A conversation as the wire has it."""
+    """A conversation as the wire has it; its model is null where it has none but its agent's."""
+    own = conversation.llm_config
     return {
         "id": conversation.id,
         "agent_id": conversation.agent_id,
@@ -144,8 +147,8 @@ def print_conversation(conversation: ConversationRecord, context_ids: list[str])
         "in_context_message_ids": context_ids,
         "isolated_block_ids": [],
         "model": conversation.model,
-        "model_settings": None,
-        "context_window_limit": None,
+        "model_settings": print_settings(own, own.get("response_format")) if own else None,
+        "context_window_limit": own["context_window"] if own else None,
         "last_message_at": timestamp(conversation.last_message_at),
         "created_at": timestamp(conversation.created_at),
         "updated_at": timestamp(conversation.updated_at),

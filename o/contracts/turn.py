@@ -33,12 +33,14 @@ class Timing(Contract):
     Attributes:
         heartbeat: silence of a worker until its work is given to another.
         model: one model request, from first byte sent to last received.
+        patience: all attempts at a model request, the waits between them included.
         tool: one tool call.
     """
 
     heartbeat: float = 5.0
     model: float = 600.0
     tool: float = 180.0
+    patience: float = 3600.0
 
 
 class StepInput(Contract):

@@ -61,6 +61,7 @@ class Agent:
     model: str
     context_window: int
     sampling: Sampling
+    strict: bool
     parallel_tool_calls: bool
     response_format: JsonObject | None
     rules: tuple[ToolRule, ...]

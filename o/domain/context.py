@@ -1,52 +1,59 @@
 """What of the transcript goes into a model request: as much as fits the window, the newest first.
 
-Token counts are estimates on the safe side: UTF-8 bytes / 3 + 4 a message. English text has about four bytes a
-token and code about three, so the estimate is seldom too low; a provider that counts more answers with a context
-overflow, and the request is built again for a smaller window.
+Tokens are counted by the counter the caller brings, exact or on the safe side (`o.domain.tokens`). What the vendors'
+wires add around a text is a bound. A provider that counts more all the same answers with a context overflow, and the
+request is built again for a smaller window.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
-from o.domain.messages import ImagePart, Message, ReasoningPart, TextPart, ToolReturn
+from o.domain.messages import ImagePart, Message, ReasoningPart, RedactedReasoningPart, TextPart, ToolReturn
 from o.domain.model import ToolSpec
+from o.domain.tokens import TokenCounter
 
-_BYTES_PER_TOKEN = 3
-_TOKENS_PER_MESSAGE = 4
-_TOKENS_PER_IMAGE = 1600  # what the large vendors charge for a full-size picture
-
-
-def estimate(text: str) -> int:
-    """Tokens of a text, on the safe side."""
-    return math.ceil(len(text.encode()) / _BYTES_PER_TOKEN)
+_TOKENS_PER_MESSAGE = 5  # what ChatML and Llama 3 put around one: its role, its begin and its end
+_TOKENS_PER_CALL = 16  # Qwen's and Hermes' form: <tool_call>{"name": "…", "arguments": …}</tool_call>
+_TOKENS_PER_TOOL = 16  # the same form's {"type": "function", "function": {"name": …, "parameters": …}}
 
 
-def estimate_message(message: Message) -> int:
-    """Tokens of one message with its tool calls and returns."""
+def estimate_message(message: Message, count: TokenCounter, image: int) -> int:
+    """Tokens of one message with its tool calls and returns; `image` is what one picture takes."""
     total = _TOKENS_PER_MESSAGE
     for part in message.content:
         match part:
             case TextPart():
-                total += estimate(part.text)
+                total += count(part.text)
             case ReasoningPart():
-                total += estimate(part.reasoning)
+                total += count(part.reasoning)
+            case RedactedReasoningPart():
+                total += count(part.redacted)
             case ImagePart():
-                total += _TOKENS_PER_IMAGE
-    total += sum(estimate(call.name) + estimate(call.arguments) for call in message.tool_calls)
-    return total + sum(estimate(returned.content) for returned in message.tool_returns)
+                total += image
+            case _:
+                assert_never(part)
+    for call in message.tool_calls:
+        total += _TOKENS_PER_CALL + count(call.name) + count(call.arguments)
+    for returned in message.tool_returns:
+        total += count(returned.content) + image * len(returned.images)
+    return total
 
 
-def estimate_tools(tools: Sequence[ToolSpec]) -> int:
-    return sum(estimate(tool.name + tool.description + json.dumps(tool.parameters)) for tool in tools)
+def estimate_tools(tools: Sequence[ToolSpec], count: TokenCounter) -> int:
+    """Tokens of the tools' definitions, as JSON."""
+    return sum(
+        _TOKENS_PER_TOOL + count(tool.name) + count(tool.description) + count(json.dumps(tool.parameters))
+        for tool in tools
+    )
 
 
-def fit(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
-    """The system message and the newest whole exchanges that fit `budget` tokens.
+def fit(messages: Sequence[Message], budget: int, count: TokenCounter, image: int) -> tuple[Message, ...]:
+    """The system message and the newest whole exchanges that fit `budget` tokens; a picture takes `image`.
 
     A cut falls only before a user message, so a tool call is never parted from its return. The last exchange
-    stays whatever it costs: without it there is nothing to answer.
+    stays whatever it costs: without it there is nothing to answer. Older messages than those that fit are not counted.
     """
     system, rest = messages[:1], list(messages[1:])
     exchanges: list[list[Message]] = []
@@ -54,10 +61,10 @@ def fit(messages: Sequence[Message], budget: int) -> tuple[Message, ...]:
         if message.role in ("user", "system", "summary") or not exchanges:
             exchanges.append([])
         exchanges[-1].append(message)
-    left = budget - sum(map(estimate_message, system))
+    left = budget - sum(estimate_message(message, count, image) for message in system)
     kept: list[list[Message]] = []
     for exchange in reversed(exchanges):
-        cost = sum(map(estimate_message, exchange))
+        cost = sum(estimate_message(message, count, image) for message in exchange)
         if kept and cost > left:
             break
         kept.append(exchange)
@@ -86,6 +93,38 @@ def close_gaps(messages: Sequence[Message]) -> tuple[Message, ...]:
             returns = tuple(_unknown(call.id) for call in message.tool_calls)
             closed.append(_with_returns(message, returns))
     return tuple(closed)
+
+
+def distinct_ids(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """A transcript without gaps, in which no two calls have one id.
+
+    Some providers count their calls anew in every reply (`call_1`); others refuse a transcript that names one twice.
+    """
+    seen: set[str] = set()
+    renamed: dict[str, str] = {}  # ids of the last message with calls
+    distinct: list[Message] = []
+    for message in messages:
+        if message.tool_calls:
+            renamed = {}
+            for call in message.tool_calls:
+                renamed[call.id] = _unused(call.id, seen)
+                seen.add(renamed[call.id])
+            calls = tuple(replace(call, id=renamed[call.id]) for call in message.tool_calls)
+            distinct.append(replace(message, tool_calls=calls))
+        elif message.tool_returns:
+            returns = tuple(replace(each, tool_call_id=renamed[each.tool_call_id]) for each in message.tool_returns)
+            distinct.append(replace(message, tool_returns=returns))
+        else:
+            distinct.append(message)
+    return tuple(distinct)
+
+
+def _unused(call_id: str, seen: set[str]) -> str:
+    number, free = 1, call_id
+    while free in seen:
+        number += 1
+        free = f"{call_id}_{number}"
+    return free
 
 
 def merge_approvals(messages: Sequence[Message]) -> tuple[Message, ...]:

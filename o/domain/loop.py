@@ -5,14 +5,15 @@ goes on, a reply of text alone ends the turn.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from o.domain.agent import Agent, Tool
 from o.domain.base_tools import with_labels
+from o.domain.call_repair import canonical, parse_arguments, repaired_call, tool_name
 from o.domain.json import JsonObject
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.model import ModelReply, ToolChoice, ToolSpec, parse_arguments
+from o.domain.model import ModelReply, ToolChoice, ToolSpec
 from o.domain.stop import StopReason
 from o.domain.tool_solver import (
     Allowance,
@@ -77,16 +78,17 @@ def plan(
     agent: Agent,
     allowed: Allowance,
     history: Sequence[PastCall],
-    client_tools: Collection[str] = (),
+    client_tools: Sequence[ToolSpec] = (),
 ) -> Plan:
     """Decide what a reply leads to, before any of its tools runs."""
     if not reply.tool_calls:
         return _without_calls(reply, agent, history)
     several = allowed.parallel and agent.parallel_tool_calls
+    of_client = {spec.name: spec.parameters for spec in client_tools}
     calls: list[ToolCall] = []
     refused: list[ToolReturn] = []
     for call in reply.tool_calls if several else reply.tool_calls[:1]:
-        checked, problem, fatal = _check(call, agent, allowed, client_tools)
+        checked, problem, fatal = _check(call, agent, allowed, of_client, cut_off=reply.finish == "length")
         calls.append(checked)
         if problem is not None:
             refused.append(problem)
@@ -94,7 +96,7 @@ def plan(
             return Plan(calls=tuple(calls), refused=tuple(refused), stop="invalid_tool_call")
     bad = {problem.tool_call_id for problem in refused}
     good = [call for call in calls if call.id not in bad]
-    pending = tuple(c.id for c in good if c.name in client_tools or needs_approval(agent.rules, c.name))
+    pending = tuple(c.id for c in good if c.name in of_client or needs_approval(agent.rules, c.name))
     batches = _batches([call for call in good if call.id not in pending], agent.tools)
     return Plan(tuple(calls), batches, tuple(refused), pending, stop="requires_approval" if pending else None)
 
@@ -137,26 +139,31 @@ def _reminder(missing: Sequence[str]) -> str:
 
 
 def _check(
-    call: ToolCall, agent: Agent, allowed: Allowance, client_tools: Collection[str]
+    call: ToolCall, agent: Agent, allowed: Allowance, of_client: Mapping[str, JsonObject], *, cut_off: bool
 ) -> tuple[ToolCall, ToolReturn | None, bool]:
-    """One call with its prefilled arguments; the return that refuses it, if any; whether that ends the turn."""
+    """One call as it was meant, with its prefilled arguments; the return that refuses it, if any; whether that ends
+    the turn.
+    """
+    schemas = {**{tool.spec.name: tool.spec.parameters for tool in agent.tools}, **of_client}
+    names = {*allowed.tools, *of_client}
+    if call.name not in names and call.name not in schemas and (meant := tool_name(call.name, names)):
+        call = replace(call, name=meant)
 
     def refuse(text: str) -> ToolReturn:
         return ToolReturn(call.id, text, "error", call.name)
 
-    if call.name not in client_tools and call.name not in allowed.tools:
-        names = ", ".join(sorted({*allowed.tools, *client_tools})) or "none"
-        return call, refuse(f"[ToolConstraintError] Cannot call {call.name}, valid tools include: [{names}]"), False
+    if call.name not in names:
+        valid = ", ".join(sorted(names)) or "none"
+        return call, refuse(f"[ToolConstraintError] Cannot call {call.name}, valid tools include: [{valid}]"), False
     try:
-        arguments = parse_arguments(call)
+        call = repaired_call(call, schemas[call.name], cut_off=cut_off)
     except ValueError as error:
         return call, refuse(f"Error: {error}"), False
     preset = allowed.prefilled.get(call.name)
     if preset:
-        tool = next(tool for tool in agent.tools if tool.spec.name == call.name)
-        if problem := _misfit(preset, tool.spec.parameters):
+        if problem := _misfit(preset, schemas[call.name]):
             return call, refuse(f"Error: the tool rule presets arguments of {call.name} wrongly: {problem}"), True
-        call = replace(call, arguments=json.dumps({**arguments, **preset}))
+        call = replace(call, arguments=canonical({**parse_arguments(call), **preset}))
     return call, None, False
 
 

@@ -28,14 +28,29 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningPart:
-    """What a model thought aloud. `signature` is the vendor's proof that it is unchanged, replayed as it came."""
+    """What a model thought aloud.
+
+    Attributes:
+        signature: the vendor's proof that it is unchanged; goes back to that vendor as it came, to nobody else.
+        signed_by: whose proof that is (`anthropic`).
+    """
 
     reasoning: str
     signature: str | None = None
+    signed_by: str | None = None
     type: Literal["reasoning"] = "reasoning"
 
 
-Part = TextPart | ImagePart | ReasoningPart
+@dataclass(frozen=True, slots=True)
+class RedactedReasoningPart:
+    """What a model thought, readable by its vendor (`signed_by`) alone, to whom it goes back as it came."""
+
+    redacted: str
+    signed_by: str
+    type: Literal["redacted_reasoning"] = "redacted_reasoning"
+
+
+Part = TextPart | ImagePart | ReasoningPart | RedactedReasoningPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +64,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolReturn:
-    """What came back from one tool call; `status="error"` is for the model to read and act on."""
+    """What came back from one tool call; `status="error"` is for the model to read and act on.
+
+    `images` are what a tool shows besides its text; a model that cannot see is told that there are some.
+    """
 
     tool_call_id: str
     content: str
@@ -57,6 +75,7 @@ class ToolReturn:
     name: str | None = None
     stdout: tuple[str, ...] = ()
     stderr: tuple[str, ...] = ()
+    images: tuple[ImagePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

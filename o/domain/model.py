@@ -1,11 +1,10 @@
 """What is asked of a language model and what it answers, in no vendor's words."""
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from o.domain.json import JsonObject
-from o.domain.messages import Message, Part, ReasoningPart, TextPart, ToolCall
+from o.domain.messages import Message, Part, ReasoningPart, RedactedReasoningPart, TextPart, ToolCall
 
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
@@ -29,19 +28,29 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Sampling settings; None leaves the provider's default.
+    """Sampling settings; None leaves the provider's default. A model that does not know one is not told of it.
 
     Attributes:
         temperature: ≥ 0.
-        max_tokens: most tokens of the reply, ≥ 1.
-        seed: any integer, where the provider knows seeds.
-        reasoning_effort: the vendor's own word (`minimal`, `low`, `high`, …).
+        top_p: 0 to 1.
+        frequency_penalty: -2 to 2.
+        max_tokens: most tokens of the reply, its reasoning included, ≥ 1.
+        seed: any integer.
+        reasoning: whether a model that can think aloud shall; None as the vendor has it.
+        reasoning_effort: how hard it thinks: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`.
+        reasoning_tokens: most tokens of its thinking, ≥ 1, where the vendor counts them apart.
+        verbosity: how long it answers: `low`, `medium` or `high`.
     """
 
     temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
+    reasoning: bool | None = None
     reasoning_effort: str | None = None
+    reasoning_tokens: int | None = None
+    verbosity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,9 @@ class ModelRequest:
     Attributes:
         model: the provider's own name for the model (the handle after its first slash).
         messages: the transcript; the first is the system message. Every tool call in it has its return.
+        strict: whether the arguments of calls must follow their schemas to the letter, where the vendor can see to it.
+        response_format: `{"type": "json_object"}`, or `{"type": "json_schema", "json_schema": {"name", "schema"}}`;
+            None and `{"type": "text"}` leave the form open.
     """
 
     model: str
@@ -59,16 +71,23 @@ class ModelRequest:
     tool_choice: ToolChoice = ToolChoice()
     parallel_tool_calls: bool = False
     sampling: Sampling = Sampling()
+    strict: bool = False
     response_format: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one model request, as the provider counted them."""
+    """Tokens of one model request, as the provider counted them, all ≥ 0.
+
+    Attributes:
+        prompt_tokens: all of the request, those read from and written to the provider's cache included.
+        completion_tokens: all of the reply, its reasoning included.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
     @property
@@ -83,8 +102,19 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
+    """A piece of reasoning. The signature comes with the last piece of a part: what follows is another part."""
+
     text: str
     signature: str | None = None
+    signed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedReasoning:
+    """A whole part of reasoning that only its vendor can read."""
+
+    redacted: str
+    signed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +135,7 @@ class Finished:
     usage: Usage = Usage()
 
 
-ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | Finished
+ModelEvent = TextDelta | ReasoningDelta | RedactedReasoning | ToolCallDelta | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +153,20 @@ class ModelReply:
 
 
 @dataclass(slots=True)
+class _OpenPart:
+    """A part of a reply as far as it came."""
+
+    reasons: bool
+    pieces: list[str] = field(default_factory=list)
+    signature: str | None = None
+    signed_by: str | None = None
+
+    def closed(self) -> Part:
+        text = "".join(self.pieces)
+        return ReasoningPart(text, self.signature, self.signed_by) if self.reasons else TextPart(text)
+
+
+@dataclass(slots=True)
 class _OpenCall:
     id: str | None = None
     name: str = ""
@@ -134,11 +178,11 @@ def storable(event: ModelEvent) -> ModelEvent:
     match event:
         case TextDelta(text):
             return TextDelta(_storable(text))
-        case ReasoningDelta(text, signature):
-            return ReasoningDelta(_storable(text), signature)
+        case ReasoningDelta():
+            return replace(event, text=_storable(event.text))
         case ToolCallDelta():
             return replace(event, arguments=_storable(event.arguments))
-        case Finished():
+        case RedactedReasoning() | Finished():
             return event
 
 
@@ -147,12 +191,10 @@ def _storable(text: str) -> str:
 
 
 class ReplyBuilder:
-    """Adds model events up to a `ModelReply`."""
+    """Adds model events up to a `ModelReply`, whose parts stand in the order they came."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._signature: str | None = None
+        self._parts: list[_OpenPart | RedactedReasoningPart] = []
         self._calls: dict[int, _OpenCall] = {}
         self._finished: Finished | None = None
 
@@ -163,10 +205,15 @@ class ReplyBuilder:
     def add(self, event: ModelEvent) -> None:
         match event:
             case TextDelta(text):
-                self._text.append(text)
-            case ReasoningDelta(text, signature):
-                self._reasoning.append(text)
-                self._signature = signature or self._signature
+                if text:
+                    self._part(reasons=False).pieces.append(text)
+            case ReasoningDelta(text, signature, signed_by):
+                part = self._part(reasons=True)
+                part.pieces.append(text)
+                if signature:
+                    part.signature, part.signed_by = signature, signed_by
+            case RedactedReasoning(redacted, signed_by):
+                self._parts.append(RedactedReasoningPart(redacted, signed_by))
             case ToolCallDelta():
                 call = self._calls.setdefault(event.index, _OpenCall())
                 call.id = event.id or call.id
@@ -181,11 +228,7 @@ class ReplyBuilder:
         Calls without a name are dropped; a missing or repeated call id is replaced by one made from the position,
         since a transcript with two calls of one id is refused by every vendor afterwards.
         """
-        parts: list[Part] = []
-        if self._reasoning:
-            parts.append(ReasoningPart("".join(self._reasoning), self._signature))
-        if text := "".join(self._text):
-            parts.append(TextPart(text))
+        parts = tuple(part.closed() if isinstance(part, _OpenPart) else part for part in self._parts)
         calls: list[ToolCall] = []
         seen: set[str] = set()
         for index, call in sorted(self._calls.items()):
@@ -195,21 +238,12 @@ class ReplyBuilder:
             seen.add(call_id)
             calls.append(ToolCall(call_id, call.name, "".join(call.arguments) or "{}"))
         finished = self._finished or Finished(default_finish)
-        return ModelReply(tuple(parts), tuple(calls), finished.reason, finished.usage)
+        return ModelReply(parts, tuple(calls), finished.reason, finished.usage)
 
-
-def parse_arguments(call: ToolCall) -> JsonObject:
-    """The arguments of a call as an object.
-
-    Raises:
-        ValueError: not JSON, or not an object; the text says which, for the model to read.
-    """
-    try:
-        value = json.loads(call.arguments, strict=False)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the arguments of {call.name} are not valid JSON: {error}") from error
-    except RecursionError:
-        raise ValueError(f"the arguments of {call.name} are nested too deeply") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"the arguments of {call.name} must be a JSON object, not {type(value).__name__}")
-    return value
+    def _part(self, *, reasons: bool) -> _OpenPart:
+        """The part that a piece goes on with, or a new one."""
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, _OpenPart) and last.reasons == reasons and last.signature is None:
+            return last
+        self._parts.append(opened := _OpenPart(reasons))
+        return opened

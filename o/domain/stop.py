@@ -27,6 +27,7 @@ _BY_CODE: dict[str, StopReason] = {
     "context_window_exceeded": "context_window_overflow_in_system_prompt",
     "invalid_llm_response": "invalid_llm_response",
     "llm_insufficient_credits": "insufficient_credits",
+    "budget_exceeded": "insufficient_credits",
     "invalid_tool_call": "invalid_tool_call",
 }
 

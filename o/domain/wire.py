@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from o.domain.json import JsonObject
-from o.domain.messages import Approval, ImagePart, Message, Part, ReasoningPart, TextPart, ToolCall, ToolReturn
+from o.domain.messages import (
+    Approval,
+    ImagePart,
+    Message,
+    Part,
+    ReasoningPart,
+    RedactedReasoningPart,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+)
 from o.domain.stop import StopReason
 
 SAY_TOOL = "send_message"
@@ -62,7 +72,14 @@ def print_message(message: Message, *, legacy: bool, use_assistant_message: bool
 
 
 def usage_statistics(
-    *, steps: int, prompt: int, completion: int, cached: int = 0, reasoning: int = 0, context: int | None = None
+    *,
+    steps: int,
+    prompt: int,
+    completion: int,
+    cached: int = 0,
+    cache_write: int = 0,
+    reasoning: int = 0,
+    context: int | None = None,
 ) -> JsonObject:
     """Tokens of a run, summed over its steps; `context` is the size of the last request and its reply."""
     return {
@@ -73,7 +90,7 @@ def usage_statistics(
         "step_count": steps,
         "run_ids": None,
         "cached_input_tokens": cached,
-        "cache_write_tokens": 0,
+        "cache_write_tokens": cache_write,
         "reasoning_tokens": reasoning,
         "context_tokens": context,
     }
@@ -97,6 +114,8 @@ def error_message(run_id: str, code: str, message: str) -> JsonObject:
 _ERROR_TYPES = {
     "invalid_llm_response": "llm_empty_response",
     "llm_unavailable": "llm_error",
+    "llm_overloaded": "llm_error",
+    "llm_unknown_model": "llm_error",
     "llm_bad_request": "llm_error",
     "llm_refused": "llm_error",
     "llm_insufficient_credits": "llm_error",
@@ -169,14 +188,18 @@ def _user_content(parts: Sequence[Part]) -> str | list[JsonObject]:
         match part:
             case TextPart():
                 printed.append({"type": "text", "text": part.text})
-            case ImagePart(url=str()):
-                printed.append({"type": "image", "source": {"type": "url", "url": part.url}})
             case ImagePart():
-                source = {"type": "letta", "file_id": None, "media_type": part.media_type, "data": part.data}
-                printed.append({"type": "image", "source": source})
-            case ReasoningPart():
+                printed.append(_image(part))
+            case ReasoningPart() | RedactedReasoningPart():
                 continue
     return printed or ""
+
+
+def _image(part: ImagePart) -> JsonObject:
+    if part.url is not None:
+        return {"type": "image", "source": {"type": "url", "url": part.url}}
+    source = {"type": "letta", "file_id": None, "media_type": part.media_type, "data": part.data}
+    return {"type": "image", "source": source}
 
 
 def _unpacked(text: str) -> str:
@@ -199,11 +222,18 @@ def _said_parts(message: Message, *, legacy: bool) -> list[JsonObject]:
         for part in message.content
         if (isinstance(part, TextPart) and part.text)
         or (isinstance(part, ReasoningPart) and (part.reasoning or part.signature))
+        or isinstance(part, RedactedReasoningPart)
     ]
 
 
-def _said_part(part: TextPart | ReasoningPart, *, legacy: bool) -> JsonObject:
+def _said_part(part: TextPart | ReasoningPart | RedactedReasoningPart, *, legacy: bool) -> JsonObject:
     match part:
+        case RedactedReasoningPart():
+            return {
+                "message_type": "hidden_reasoning_message",
+                "state": "redacted",
+                "hidden_reasoning": part.redacted,
+            }
         case TextPart() if not legacy:
             return {"message_type": "assistant_message", "content": part.text}
         case TextPart():
@@ -245,7 +275,7 @@ def _returns(returns: Sequence[ToolReturn]) -> list[JsonObject]:
     printed = [
         {
             "type": "tool",
-            "tool_return": returned.content,
+            "tool_return": _shown(returned),
             "status": returned.status,
             "tool_call_id": returned.tool_call_id,
             "stdout": list(returned.stdout) or None,
@@ -253,8 +283,16 @@ def _returns(returns: Sequence[ToolReturn]) -> list[JsonObject]:
         }
         for returned in returns
     ]
-    first = {key: value for key, value in printed[0].items() if key != "type"}
+    # The older fields hold the first return, as text alone.
+    first = {key: value for key, value in printed[0].items() if key != "type"} | {"tool_return": returns[0].content}
     return [{"message_type": "tool_return_message", **first, "tool_returns": printed}]
+
+
+def _shown(returned: ToolReturn) -> str | list[JsonObject]:
+    if not returned.images:
+        return returned.content
+    text = [{"type": "text", "text": returned.content}] if returned.content else []
+    return [*text, *map(_image, returned.images)]
 
 
 def _answer(approvals: Sequence[Approval]) -> JsonObject:
@@ -279,7 +317,7 @@ def _approval(approval: Approval) -> JsonObject:
     returned = approval.returned
     return {
         "type": "tool",
-        "tool_return": returned.content,
+        "tool_return": _shown(returned),
         "status": returned.status,
         "tool_call_id": returned.tool_call_id,
         "stdout": list(returned.stdout) or None,

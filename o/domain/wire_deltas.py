@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from o.domain.json import JsonObject
-from o.domain.model import Finished, ModelEvent, ReasoningDelta, TextDelta, ToolCallDelta
+from o.domain.model import Finished, ModelEvent, ReasoningDelta, RedactedReasoning, TextDelta, ToolCallDelta
 from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, said_so_far
 
 
@@ -23,8 +23,8 @@ class _Call:
 class DeltaPrinter:
     """Prints the events of one model request as wire messages with partial content.
 
-    Ids and otids are those `print_message` gives the stored row afterwards, if reasoning comes before text and text
-    before tool calls, as it does with every vendor. All deltas of one wire message share its otid.
+    Ids and otids are those `print_message` gives the stored row afterwards, if reasoning and text come before tool
+    calls, as they do with every vendor. All deltas of one wire message share its otid.
 
     Args:
         message_id: id the reply will be stored under.
@@ -54,6 +54,7 @@ class DeltaPrinter:
         self._parallel = parallel
         self._waiting = frozenset(waiting)
         self._otids: dict[str, str] = {}
+        self._part = ""  # what the last piece was of; another piece of the same goes on with its message
         self._calls: dict[int, _Call | ToolCallDelta] = {}
 
     def print(self, event: ModelEvent) -> list[JsonObject]:
@@ -63,6 +64,10 @@ class DeltaPrinter:
                 return [self._text(text)] if text else []
             case ReasoningDelta(text, signature):
                 return [self._reasoning(text, "reasoner_model", signature)] if text or signature else []
+            case RedactedReasoning(redacted):
+                self._part = ""
+                body = {"message_type": "hidden_reasoning_message", "state": "redacted", "hidden_reasoning": redacted}
+                return [self._delta(self._part_otid("redacted"), body)]
             case ToolCallDelta():
                 return self._call(event)
             case Finished():
@@ -73,19 +78,28 @@ class DeltaPrinter:
             self._otids[part] = derived_otid(self._message_id, len(self._otids))
         return self._otids[part]
 
+    def _part_otid(self, kind: str) -> str:
+        """The otid of the part that a piece of this kind belongs to."""
+        if kind != self._part.partition(" ")[0]:
+            self._part = f"{kind} {len(self._otids)}"
+        return self._otid(self._part)
+
     def _delta(self, otid: str, body: JsonObject) -> JsonObject:
         return {"id": self._message_id, "otid": otid, **self._common, **body}
 
     def _text(self, text: str) -> JsonObject:
         if self._legacy:
             return self._reasoning(text, "non_reasoner_model", None)
-        return self._delta(self._otid("text"), {"message_type": "assistant_message", "content": text})
+        return self._delta(self._part_otid("text"), {"message_type": "assistant_message", "content": text})
 
     def _reasoning(self, text: str, source: str, signature: str | None) -> JsonObject:
         body: JsonObject = {"message_type": "reasoning_message", "reasoning": text, "source": source}
         if signature:
             body["signature"] = signature
-        return self._delta(self._otid(source), body)
+        otid = self._part_otid(source)
+        if signature:
+            self._part = ""  # a signed part is a whole one
+        return self._delta(otid, body)
 
     def _call(self, event: ToolCallDelta) -> list[JsonObject]:
         known = self._calls.get(event.index)

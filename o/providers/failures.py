@@ -1,4 +1,4 @@
-"""What a provider's HTTP refusal means, in our errors. The wire is OpenAI's, which most others imitate.
+"""What a provider's HTTP refusal means, in our errors: one table per vendor, read by one function.
 
 Nothing the provider wrote in prose goes into an error: it may repeat the conversation or the key. Its codes may.
 """
@@ -6,6 +6,7 @@ Nothing the provider wrote in prose goes into an error: it may repeat the conver
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -14,17 +15,66 @@ from o.errors import (
     ModelAuthentication,
     ModelBadRequest,
     ModelError,
+    ModelOverloaded,
     ModelQuota,
     ModelRateLimited,
     ModelRefused,
     ModelTimeout,
     ModelUnavailable,
+    ModelUnknown,
 )
 
-_OVERFLOW = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"}
-_REFUSED = {"content_filter", "content_policy_violation"}
-_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "insufficient_credits"}
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
+# A window that is too small is told in prose alone by several: vLLM, LM Studio, Anthropic, Mistral, OpenRouter.
+_OVERFLOW_PROSE = re.compile(
+    r"(maximum|exceed\w*|(larger|longer|greater) than|beyond) [^.]{0,60}context"
+    r"|context (length|window|size) [^.]{0,40}exceed|maximum prompt length|exceeds the maximum number of tokens"
+    r"|(prompt|input|request|messages?) (is|are) too long|too (many|large)[^.]{0,20} tokens|reduce the length of",
+    re.IGNORECASE,
+)
+# What Anthropic tells in prose alone.
+_OTHER_PROSE: tuple[tuple[re.Pattern[str], type[ModelError]], ...] = (
+    (re.compile(r"credit balance is too low", re.IGNORECASE), ModelQuota),
+    (re.compile(r"blocked by content filtering policy", re.IGNORECASE), ModelRefused),
+)
+_READ_PROSE = 4_000  # characters of a refusal's prose that are looked at
+
+_SAID: dict[type[ModelError], str] = {
+    ContextOverflow: "the request is longer than the model's context window",
+    ModelRefused: "the content filter refused",
+    ModelQuota: "the account has no credit left",
+    ModelRateLimited: "too many requests",
+    ModelUnknown: "there is no such model for this key",
+    ModelOverloaded: "the service is overloaded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How one vendor says no.
+
+    Attributes:
+        by_code: what a word in the error's `code`, `type` or `status` means; goes before the status.
+        by_status: what a status means where it differs from `STATUSES`.
+    """
+
+    by_code: Mapping[str, type[ModelError]] = field(default_factory=dict)
+    by_status: Mapping[int, type[ModelError]] = field(default_factory=dict)
+
+
+# What a status means with every vendor, from RFC 9110 and RFC 6585; 529 is "overloaded" with several of them.
+STATUSES: dict[int, type[ModelError]] = {
+    401: ModelAuthentication,
+    402: ModelQuota,
+    403: ModelAuthentication,
+    404: ModelUnknown,
+    408: ModelTimeout,
+    409: ModelUnavailable,
+    429: ModelRateLimited,
+    503: ModelOverloaded,
+    504: ModelTimeout,
+    529: ModelOverloaded,
+}
 
 
 def failure(
@@ -32,40 +82,50 @@ def failure(
     body: object,
     headers: Mapping[str, str],
     *,
+    refusals: Refusals,
     provider: str,
     now: datetime,
-    key_variable: str | None = None,
+    key_from: str | None = None,
 ) -> ModelError:
     """The error that a refused request stands for.
 
     Args:
         status: the HTTP status, or 0 for an error that came within a stream.
-        body: the parsed body; its `error` object or that object itself.
+        body: the parsed body; its `error` object, or that object itself.
+        refusals: the vendor's table.
         provider: its name, for the message.
-        key_variable: the environment variable a wrong key was taken from.
+        key_from: where a wrong key was taken from, for the message.
     """
+    error = _error_of(body)
+    within = error.get("code") if isinstance(error, dict) else None  # OpenRouter and vLLM: the status, within a stream
+    status = status or (within if isinstance(within, int) and 400 <= within < 600 else 0)
     codes = _codes(body)
-    known = set(codes.values())
-    wait = retry_after(headers, now)
+    kind = _kind(status, codes, body, refusals)
+    if kind is ModelAuthentication:
+        fix = f": check {key_from}" if key_from else ""
+        return ModelAuthentication(f"{provider} refused the API key with status {status}{fix}")
     said = f"{provider} answered {status or 'an error within the stream'}"
     if codes:
         said += " (" + ", ".join(f"{name} {code}" for name, code in codes.items()) + ")"
-    if known & _OVERFLOW:
-        return ContextOverflow(f"the request is longer than the model's context window: {said}")
-    if known & _REFUSED:
-        return ModelRefused(f"the content filter refused: {said}")
-    if status == 402 or known & _QUOTA:
-        return ModelQuota(f"the account has no credit left: {said}")
-    if status in (401, 403):
-        fix = f": check {key_variable}" if key_variable else ""
-        return ModelAuthentication(f"{provider} refused the API key with status {status}{fix}")
-    if status == 429 or "rate_limit_exceeded" in known:
-        return ModelRateLimited(f"too many requests: {said}", retry_after=wait)
-    if status == 408:
-        return ModelTimeout(said, retry_after=wait)
-    if status == 0 or status >= 500:
-        return ModelUnavailable(said, retry_after=wait)
-    return ModelBadRequest(said)
+    words = f"{_SAID[kind]}: {said}" if kind in _SAID else said
+    return kind(words, retry_after=retry_after(headers, now) if kind.retryable else None)
+
+
+def _kind(status: int, codes: Mapping[str, str], body: object, refusals: Refusals) -> type[ModelError]:
+    for code in codes.values():
+        if code in refusals.by_code:
+            return refusals.by_code[code]
+    if status in (0, 400, 413, 422, 500) and _OVERFLOW_PROSE.search(_prose(body)):
+        return ContextOverflow
+    if status == 400:
+        for prose, kind in _OTHER_PROSE:
+            if prose.search(_prose(body)):
+                return kind
+    if status in refusals.by_status:
+        return refusals.by_status[status]
+    if status in STATUSES:
+        return STATUSES[status]
+    return ModelUnavailable if status == 0 or status >= 500 else ModelBadRequest
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -84,12 +144,27 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max((at.replace(tzinfo=at.tzinfo or now.tzinfo) - now).total_seconds(), 0.0)
 
 
+def _error_of(body: object) -> object:
+    if isinstance(body, list) and len(body) == 1:  # Gemini's
+        body = body[0]
+    return body.get("error", body) if isinstance(body, dict) else body
+
+
 def _codes(body: object) -> dict[str, str]:
-    error = body.get("error", body) if isinstance(body, dict) else None
+    error = _error_of(body)
     if not isinstance(error, dict):
         return {}
+    details = error.get("details")
+    cause = details.get("error_code") if isinstance(details, dict) else None  # Anthropic's; tells more than its type
     return {
         name: word
-        for name in ("code", "type", "param")
-        if isinstance(word := error.get(name), str) and _WORD.fullmatch(word)
+        for name, word in (("cause", cause), *((name, error.get(name)) for name in ("code", "type", "param", "status")))
+        if isinstance(word, str) and _WORD.fullmatch(word)
     }
+
+
+def _prose(body: object) -> str:
+    """What a refusal says to people: looked at to tell its kind, never repeated."""
+    error = _error_of(body)
+    text = error.get("message") if isinstance(error, dict) else error
+    return text[:_READ_PROSE] if isinstance(text, str) else ""

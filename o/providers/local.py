@@ -4,40 +4,48 @@ import base64
 import json
 import uuid
 from array import array
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 
 from o.domain.json import JsonObject
-from o.domain.messages import Message, Role, TextPart
-from o.domain.model import Finished, ModelEvent, ModelRequest, TextDelta
-from o.errors import InvalidReply, ModelBadRequest, ModelTimeout, ModelUnavailable, NotFound
-from o.providers.base import Profile
-from o.providers.chat_wire import ChunkReader, wire_messages
-from o.providers.failures import failure
-from o.providers.schema_tools import (
-    CALL_TOKENS,
-    CallReader,
-    call_schema,
-    demand,
-    describe,
-    in_plain_words,
-    offered,
-    rehearsed,
-    spoken,
+from o.domain.model import Finished, ModelEvent, ModelRequest
+from o.domain.price import Price
+from o.errors import (
+    ContextOverflow,
+    InvalidReply,
+    ModelBadRequest,
+    ModelError,
+    ModelTimeout,
+    ModelUnavailable,
+    NotFound,
 )
+from o.providers.adapt import adapted
+from o.providers.base import Embedder, Listing, Profile
+from o.providers.chat_chunks import ChunkReader
+from o.providers.chat_messages import wire_messages
+from o.providers.dialects import Dialect
+from o.providers.failures import Refusals, failure
+from o.providers.reply_reader import ReplyReader
+from o.providers.schema_tools import CALL_TOKENS, call_schema, offered, rehearsed, spoken
 
+_EMBEDDING = "all-minilm-l6-v2"
+_DIMENSIONS = 384
 _DEFAULT_TOKENS = 512
 # What keeps a tiny model from going round in circles.
 _TEMPERATURE = 0.2
 _REPEAT_PENALTY = 1.15
 _REPEAT_WINDOW = 256  # tokens; with llama.cpp's own 64 it repeats whole paragraphs
 _DRY = 0.8  # the strength its authors recommend
+_REFUSALS = Refusals({"exceed_context_size_error": ContextOverflow})
+_DIALECT = Dialect()
+_FREE = Price(Decimal(0), Decimal(0))
 # The built-in model, so that its profile needs no process: the window the model process gives it.
 _KNOWN = {"smollm2-135m": 4096}
 # Models too small to follow an instruction: they are shown a call where one is demanded, and else told of no tool.
@@ -51,64 +59,81 @@ class LocalProvider:
     """The language model of the process behind `socket_path`.
 
     Args:
+        built_in: whether it serves the built-in model, of which all is known, so that the process need not be started
+            to say what there is.
         read_timeout: seconds without a byte. Reading a long prompt takes minutes on a small machine, and requests
             wait for one another.
     """
 
-    def __init__(self, socket_path: Path, *, read_timeout: float = 300.0) -> None:
+    def __init__(self, socket_path: Path, *, built_in: bool = True, read_timeout: float = 300.0) -> None:
         self._wire = _Wire(socket_path, read_timeout)
+        self._socket_path = socket_path
+        self._built_in = built_in
 
-    async def models(self) -> dict[str, Profile]:
+    async def models(self) -> Listing:
+        if self._built_in and self._socket_path.exists():
+            return Listing({name: _profile(name, window) for name, window in _KNOWN.items()}, (_EMBEDDING,))
         listing = await self._wire.get("/v1/models")
-        return {
-            entry["id"]: _profile(entry["context_window"])
-            for entry in listing.get("data", ())
-            if entry.get("kind") == "language"
-        }
+        entries = listing.get("data", ())
+        return Listing(
+            {
+                entry["id"]: _profile(entry["id"], entry["context_window"])
+                for entry in entries
+                if entry.get("kind") == "language"
+            },
+            tuple(entry["id"] for entry in entries if entry.get("kind") == "embedding"),
+        )
 
     async def profile(self, model: str) -> Profile:
         if model in _KNOWN:
-            return _profile(_KNOWN[model])
-        models = await self.models()
+            return _profile(model, _KNOWN[model])
+        models = (await self.models()).language
         if model not in models:
             raise NotFound(f"the local model process serves {', '.join(models)}, not '{model[:60]}'")
         return models[model]
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        tools = offered(request)
+        tools, tiny = offered(request), request.model in _TINY
         demanded = request.tool_choice.mode in ("required", "named")
         if demanded and not tools:
             raise ModelBadRequest("a tool call is demanded, but no such tool is given")
+        shaped = _for_tiny(request) if tiny else adapted(request, await self.profile(request.model))
         chunks = ChunkReader()
-        readable = tools if demanded or request.model not in _TINY else ()
-        calls = CallReader(readable, demanded=demanded, new_id=lambda: f"call_{uuid.uuid4().hex[:24]}")
-        events = self._wire.stream("/v1/chat/completions", _body(request, demanded=demanded))
+        reply = ReplyReader(
+            tools if demanded or not tiny else (),
+            demanded=demanded,
+            weak=True,
+            new_id=lambda: f"call_{uuid.uuid4().hex[:24]}",
+        )
+        answer = self._wire.stream("/v1/chat/completions", _body(shaped, demanded=demanded, tiny=tiny))
         try:
-            async for chunk in events:
+            async for chunk in answer:
                 for event in chunks.read(chunk):
-                    if isinstance(event, TextDelta):
-                        for read in calls.read(event.text):
-                            yield read
-                    else:
-                        yield event
-            end = chunks.finish()
-            for event in calls.finish():
-                yield event
-            yield Finished("tool_calls", end.usage) if calls.called else end
+                    for read in reply.read(event):
+                        yield read
+            for event in chunks.finish():
+                for read in reply.finish(event) if isinstance(event, Finished) else reply.read(event):
+                    yield read
         finally:
-            await events.aclose()  # hangs up, which stops the computation
+            await answer.aclose()  # hangs up, which stops the computation
+
+    def embedder(self, model: str) -> Embedder:
+        if model != _EMBEDDING:
+            raise NotFound(f"the local model process embeds with {_EMBEDDING}, not '{model[:60]}'")
+        return LocalEmbedder(self._wire)
 
     async def close(self) -> None:
         await self._wire.close()
 
 
 class LocalEmbedder:
-    """all-MiniLM-L6-v2 in the process behind `socket_path`."""
+    """all-MiniLM-L6-v2 in the process behind a wire."""
 
-    dimensions = 384
+    def __init__(self, wire: "_Wire") -> None:
+        self._wire = wire
 
-    def __init__(self, socket_path: Path, *, read_timeout: float = 120.0) -> None:
-        self._wire = _Wire(socket_path, read_timeout)
+    async def dimensions(self) -> int:
+        return _DIMENSIONS
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not texts:
@@ -118,18 +143,20 @@ class LocalEmbedder:
             vectors = [array("f", base64.b64decode(entry["embedding"])).tolist() for entry in answer["data"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidReply("the local model process answered something that is no list of vectors") from error
-        if len(vectors) != len(texts) or any(len(vector) != self.dimensions for vector in vectors):
+        if len(vectors) != len(texts) or any(len(vector) != _DIMENSIONS for vector in vectors):
             raise InvalidReply("the local model process answered another number of vectors, or of dimensions")
         return vectors
 
-    async def close(self) -> None:
-        """Give back connections."""
-        await self._wire.close()
 
-
-def _profile(window: int) -> Profile:
+def _profile(model: str, window: int) -> Profile:
     # A small model that does not find an end would go on for minutes: agents that want more say so.
-    return Profile(context_window=window, max_output_tokens=min(_DEFAULT_TOKENS, window // 4), tools="schema")
+    return Profile(
+        context_window=window,
+        max_output_tokens=min(_DEFAULT_TOKENS, window // 4),
+        tools="schema",
+        tokenizer="smollm2" if model in _KNOWN else "bound",
+        price=_FREE,
+    )
 
 
 def _most_tokens(wanted: int | None, *, demanded: bool, tiny: bool) -> int:
@@ -138,28 +165,26 @@ def _most_tokens(wanted: int | None, *, demanded: bool, tiny: bool) -> int:
     return wanted or (_TINY_TOKENS if tiny else _DEFAULT_TOKENS)
 
 
-def _add(messages: list[Message], role: Role, text: str) -> None:
-    """Add a text to the last message of a role, or at the end where there is none."""
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index].role == role:
-            messages[index] = replace(messages[index], content=(*messages[index].content, TextPart(text)))
-            return
-    messages.append(replace(messages[-1], role=role, content=(TextPart(text),)))
-
-
-def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
-    tools, sampling, tiny = offered(request), request.sampling, request.model in _TINY
-    messages = list(spoken(request.messages) if tiny else in_plain_words(request.messages))
+def _for_tiny(request: ModelRequest) -> ModelRequest:
+    """The request for a model too small to follow an instruction: shown a call where one is demanded, else just told
+    what was said."""
+    tools = offered(request)
+    if request.tool_choice.mode not in ("required", "named"):
+        return adapted(replace(request, messages=spoken(request.messages), tools=()), _profile(request.model, 0))
     said = next((message.text for message in reversed(request.messages) if message.role == "user"), "")
-    if demanded and tiny:
-        messages = list(rehearsed(tools, said, messages[0]))
-    elif demanded:
-        _add(messages, "user", demand(tools, said))
-    elif tools and not tiny:
-        _add(messages, "system", describe(tools))
+    schema = {"name": "tool_call", "schema": call_schema(tools)}
+    return replace(
+        request,
+        messages=rehearsed(tools, said, request.messages[0]),
+        response_format={"type": "json_schema", "json_schema": schema},
+    )
+
+
+def _body(request: ModelRequest, *, demanded: bool, tiny: bool) -> JsonObject:
+    sampling = request.sampling
     body: JsonObject = {
         "model": request.model,
-        "messages": wire_messages(tuple(messages), images=False),
+        "messages": wire_messages(request.messages, _DIALECT, request.model),
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": _most_tokens(sampling.max_tokens, demanded=demanded, tiny=tiny),
@@ -170,14 +195,17 @@ def _body(request: ModelRequest, *, demanded: bool) -> JsonObject:
         "dry_multiplier": 0.0 if demanded else _DRY,
         "cache_prompt": True,
     }
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
     if sampling.seed is not None:
         body["seed"] = sampling.seed
-    if demanded:
-        schema = {"name": "tool_call", "schema": call_schema(tools)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif request.response_format is not None:
+    if request.response_format is not None:
         body["response_format"] = request.response_format
     return body
+
+
+def _failure(status: int, body: object, headers: Mapping[str, str]) -> ModelError:
+    return failure(status, body, headers, refusals=_REFUSALS, provider="the local model", now=datetime.now(UTC))
 
 
 class _Wire:
@@ -211,7 +239,7 @@ class _Wire:
                     if line.startswith("data: ") and line != "data: [DONE]":
                         chunk = json.loads(line[len("data: ") :])
                         if isinstance(chunk, dict) and "error" in chunk:
-                            raise failure(0, chunk, {}, provider="the local model", now=datetime.now(UTC))
+                            raise _failure(0, chunk, {})
                         yield chunk
 
     async def close(self) -> None:
@@ -228,13 +256,7 @@ class _Wire:
         return answer
 
     def _refuse(self, response: httpx.Response) -> NoReturn:
-        raise failure(
-            response.status_code,
-            response.json(),
-            response.headers,
-            provider="the local model",
-            now=datetime.now(UTC),
-        )
+        raise _failure(response.status_code, response.json(), response.headers)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,77 +1,131 @@
-"""From a handle (`provider/model`) to the provider that serves it."""
+"""The providers of this process: built when first needed, asked what they have no more often than is useful."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from o.errors import InvalidArgument, ModelError, NotFound
-from o.providers.base import Embedder, Profile, Provider
+from o.errors import ModelError, NotFound
+from o.providers.base import Listing, Provider
+from o.providers.spec import ProviderSpec
 
-_LISTING_TIMEOUT = 2.0  # seconds a provider may take to list its models
-_ENABLED_BY = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "groq": "GROQ_API_KEY"}
+Builder = Callable[[ProviderSpec], Provider]
+
+# Seconds: what a provider may take to say what it has, how long that is believed, how long a silent one is left alone.
+_LISTING_TIMEOUT = 2.0
+_LISTING_TTL = 60.0
+_SILENCE_TTL = 30.0
+
+# Built providers that are kept; each holds connections and certificates, about a megabyte.
+_KEPT = 64
+
+
+@dataclass(slots=True)
+class _Built:
+    """A provider, and how many use it now."""
+
+    provider: Provider
+    uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a provider said it has, or None for silence, and until when that is believed."""
+
+    listing: Listing | None
+    until: float
 
 
 class Providers:
-    """The providers and embedders of this process.
+    """Providers by what they are made from.
 
     Args:
-        providers: by name, the part of a handle before its first slash.
-        embedders: by whole handle.
+        specs: those that every organisation has; built when first used.
+        builders: how to build one, by its wire.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], embedders: Mapping[str, Embedder]) -> None:
-        self._providers = dict(providers)
-        self._embedders = dict(embedders)
+    def __init__(self, specs: Iterable[ProviderSpec], builders: Mapping[str, Builder]) -> None:
+        self._builders = builders
+        self._built: dict[ProviderSpec, _Built] = {}
+        self._specs = {spec.name: spec for spec in specs}
+        self._heard: dict[ProviderSpec, _Heard] = {}
+        self._asking: dict[ProviderSpec, asyncio.Task[Listing | None]] = {}
+        self._dimensions: dict[tuple[ProviderSpec, str], int] = {}
 
-    def resolve(self, handle: str) -> tuple[Provider, str]:
-        """The provider of a handle, and its own name of the model.
+    @property
+    def specs(self) -> Mapping[str, ProviderSpec]:
+        """What every organisation has, by name."""
+        return self._specs
+
+    @asynccontextmanager
+    async def serving(self, spec: ProviderSpec) -> AsyncIterator[Provider]:
+        """The provider of a spec, kept open until the block ends.
 
         Raises:
-            InvalidArgument: the handle has no slash, or nothing on one side of it.
-            NotFound: no such provider here.
+            NotFound: nobody here speaks its wire.
         """
-        name, _, model = handle.partition("/")
-        if not name or not model:
-            raise InvalidArgument(f"'{handle[:80]}' is no model handle: write provider/model, as in local/smollm2-135m")
-        if (provider := self._providers.get(name)) is None:
-            known = ", ".join(sorted(self._providers)) or "none"
-            fix = f"; set {_ENABLED_BY[name]} to enable it" if name in _ENABLED_BY else ""
-            raise NotFound(f"there is no provider '{name[:40]}' (there are: {known}){fix}")
-        return provider, model
+        built = self._built.pop(spec, None) or _Built(self._build(spec))
+        self._built[spec] = built  # at the end: the longest unused is first
+        built.uses += 1
+        try:
+            yield built.provider
+        finally:
+            built.uses -= 1
+            await self._close_unused()
 
-    async def profile(self, handle: str) -> Profile:
-        """Raises: InvalidArgument, NotFound, ModelError, as `resolve` and `Provider.profile` do."""
-        provider, model = self.resolve(handle)
-        return await provider.profile(model)
+    async def listing(self, spec: ProviderSpec) -> Listing | None:
+        """What a provider has, as it said within the last minute; None while it does not say. Takes 2 s at most."""
+        heard = self._heard.get(spec)
+        if heard is not None and time.monotonic() < heard.until:
+            return heard.listing
+        if spec not in self._asking:  # everybody who asks meanwhile waits for the same answer
+            self._asking[spec] = asyncio.create_task(self._ask(spec))
+        return await asyncio.shield(self._asking[spec])
 
-    async def models(self) -> dict[str, Profile]:
-        """All models that can be asked now, by handle. A provider that fails, or takes 2 s, is left out."""
+    async def dimensions(self, spec: ProviderSpec, model: str) -> int:
+        """How long an embedding model's vectors are. Raises NotFound, ModelError."""
+        if (spec, model) not in self._dimensions:
+            async with self.serving(spec) as provider:
+                self._dimensions[spec, model] = await provider.embedder(model).dimensions()
+        return self._dimensions[spec, model]
 
-        async def listed(name: str, provider: Provider) -> dict[str, Profile]:
-            try:
-                async with asyncio.timeout(_LISTING_TIMEOUT):
-                    models = await provider.models()
-            except (ModelError, TimeoutError):
-                return {}
-            return {f"{name}/{model}": profile for model, profile in models.items()}
-
-        found = await asyncio.gather(*(listed(name, provider) for name, provider in self._providers.items()))
-        return {handle: profile for models in found for handle, profile in models.items()}
-
-    def embedder(self, handle: str) -> Embedder:
-        """Raises: NotFound."""
-        if (embedder := self._embedders.get(handle)) is None:
-            known = ", ".join(sorted(self._embedders)) or "none"
-            raise NotFound(f"there is no embedding model '{handle[:80]}' (there are: {known})")
-        return embedder
-
-    def embedders(self) -> Mapping[str, Embedder]:
-        """All embedding models, by handle."""
-        return self._embedders
+    def forget(self, spec: ProviderSpec) -> None:
+        """Ask the provider anew when next somebody wants to know what it has."""
+        self._heard.pop(spec, None)
 
     async def close(self) -> None:
-        """Close every provider and embedder; all are closed even if one fails, whose error is then raised."""
-        parts: list[Provider | Embedder] = [*self._providers.values(), *self._embedders.values()]
-        outcomes = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
+        """Close every provider; all are closed even if one fails, whose error is then raised."""
+        for task in self._asking.values():
+            task.cancel()
+        outcomes = await asyncio.gather(
+            *self._asking.values(), *(built.provider.close() for built in self._built.values()), return_exceptions=True
+        )
         for outcome in outcomes:
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 raise outcome
+
+    def _build(self, spec: ProviderSpec) -> Provider:
+        if (builder := self._builders.get(spec.wire)) is None:
+            raise NotFound(f"nobody here speaks the wire of the provider '{spec.name}' ({spec.wire})")
+        return builder(spec)
+
+    async def _ask(self, spec: ProviderSpec) -> Listing | None:
+        listing: Listing | None = None
+        try:
+            async with asyncio.timeout(_LISTING_TIMEOUT), self.serving(spec) as provider:
+                listing = await provider.models()
+        except (ModelError, NotFound, TimeoutError):
+            listing = None  # it is left out, and asked again after a while
+        finally:
+            del self._asking[spec]
+        ttl = _SILENCE_TTL if listing is None else _LISTING_TTL
+        self._heard[spec] = _Heard(listing, time.monotonic() + ttl)
+        return listing
+
+    async def _close_unused(self) -> None:
+        """Close the longest unused while there are too many."""
+        idle = [spec for spec, built in self._built.items() if built.uses == 0]
+        for spec in idle[: max(0, len(self._built) - _KEPT)]:
+            await self._built.pop(spec).provider.close()
+            self._heard.pop(spec, None)

@@ -1,25 +1,23 @@
-"""Tool calls for models whose wire has none: described in the system text, asked for by a JSON schema, read back.
+"""Tool calls for models whose wire has none: described in the system text, or asked for by a JSON schema.
 
 A call is one JSON object, `{"tool": name, "arguments": {…}}`. When a call is demanded the schema makes the model
-write one; otherwise it may write one instead of a text.
+write one; otherwise it may write one instead of a text. `call_reader` reads what it wrote.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from o.domain.json import JsonObject
 from o.domain.messages import Message, Role, TextPart, ToolReturn
-from o.domain.model import ModelEvent, ModelRequest, TextDelta, ToolCallDelta, ToolSpec
-from o.errors import InvalidReply
+from o.domain.model import ModelRequest, ToolSpec
 
 CALL_TOKENS = 384  # most tokens of a demanded call: a tiny model that has lost its way goes on until it is stopped
 
 _SAID = 600  # characters of the user's words that are repeated beside a demand
 _DEPTH = 5  # levels of a schema that are kept; below them anything short goes
 _MOST_ITEMS = 8
-_MOST_CUTS = 20  # places at which a call that was cut off is tried to be closed
 _KEPT = ("type", "enum", "const")
 
 
@@ -155,91 +153,6 @@ def in_plain_words(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(plain)
 
 
-class CallReader:
-    """Reads what the model writes: a text passes at once, what may be a call is held back until it is whole.
-
-    Args:
-        tools: those it may call.
-        demanded: whether it must.
-        new_id: makes the id of a call.
-    """
-
-    def __init__(self, tools: Sequence[ToolSpec], *, demanded: bool, new_id: Callable[[], str]) -> None:
-        self._names = {tool.name for tool in tools}
-        self._demanded = demanded
-        self._new_id = new_id
-        self._held = ""
-        self._passing = not tools
-        self.called = False
-
-    def read(self, text: str) -> Iterator[ModelEvent]:
-        """The events of a further piece of text."""
-        if self._passing:
-            yield TextDelta(text)
-            return
-        self._held += text
-        start = self._held.lstrip()
-        if not self._demanded and start and not start.startswith("{") and not _fence(start):
-            self._passing = True
-            yield TextDelta(self._held)
-            self._held = ""
-
-    def finish(self) -> Iterator[ModelEvent]:
-        """The events of what was held back.
-
-        Raises:
-            InvalidReply: a call was demanded and none came.
-        """
-        call = self._call(_unfenced(self._held))
-        if call is not None:
-            name, arguments = call
-            self.called = True
-            yield ToolCallDelta(0, self._new_id(), name, json.dumps(arguments, ensure_ascii=False))
-        elif self._demanded:
-            raise InvalidReply("the model was to call a tool and wrote something else")
-        elif self._held:
-            yield TextDelta(self._held)
-
-    def _call(self, text: str) -> tuple[str, JsonObject] | None:
-        value = _parsed(text)
-        if value is None and self._demanded:
-            value = repaired(text)
-        if not isinstance(value, dict) or not isinstance(name := value.get("tool"), str) or name not in self._names:
-            return None
-        arguments = value.get("arguments", {})
-        return (name, arguments) if isinstance(arguments, dict) else None
-
-
-def repaired(text: str) -> Any:
-    """The value of a JSON text that was cut off: as much of it as can be kept by closing what is open; None if none."""
-    cuts = [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] in ",{[")]
-    for cut in cuts[:_MOST_CUTS]:
-        # An opening bracket is kept and closed, a comma is dropped with what came after it.
-        kept = text[: cut + (text[cut : cut + 1] in ("{", "["))]
-        if (value := _parsed(_closed(kept))) is not None:
-            return value
-    return None
-
-
-def _closed(text: str) -> str:
-    """`text` with its open string and brackets closed, from within."""
-    ends: list[str] = []
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            in_string = True
-        elif character in "{[":
-            ends.append("}" if character == "{" else "]")
-        elif character in "}]" and ends:
-            ends.pop()
-    if in_string:
-        text = (text[:-1] if escaped else text) + '"'
-    return text + "".join(reversed(ends))
-
-
 def _arguments(parameters: JsonObject) -> JsonObject:
     """The schema of a demanded call: required arguments only, since a tiny model fills in all it is shown."""
     required = _required(parameters)
@@ -291,22 +204,3 @@ def _small(bound: object) -> bool:
 def _returned(returned: ToolReturn, name: str | None) -> str:
     outcome = "failed" if returned.status == "error" else "returned"
     return f"[{name or returned.name or 'tool'} {outcome}] {returned.content}"
-
-
-def _fence(start: str) -> bool:
-    """Whether a text opens, or may yet open, a fenced block."""
-    return start.startswith("```") or "```".startswith(start)
-
-
-def _unfenced(text: str) -> str:
-    text = text.strip()
-    if text.startswith("```"):
-        text = text[3:].removeprefix("json").removesuffix("```")
-    return text.strip()
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except ValueError:
-        return None  # no JSON: then it is a text

@@ -31,7 +31,7 @@ from o.domain.model import (
     Usage,
 )
 from o.errors import ModelBadRequest, ModelError, NotFound
-from o.providers.base import Profile
+from o.providers.base import Embedder, Listing, Profile
 
 _PROFILE = Profile(context_window=128_000, max_output_tokens=16_384, parallel_tool_calls=True, reasoning=True)
 _MODELS = ("echo", "json", "silent")
@@ -99,8 +99,8 @@ class ScriptedProvider:
         self._journal = journal
         self._attempts: Counter[str] = Counter()
 
-    async def models(self) -> dict[str, Profile]:
-        return dict.fromkeys(_MODELS, _PROFILE)
+    async def models(self) -> Listing:
+        return Listing(dict.fromkeys(_MODELS, _PROFILE))
 
     async def profile(self, model: str) -> Profile:
         if self._script is None and model not in _MODELS:
@@ -134,6 +134,9 @@ class ScriptedProvider:
             turn.finish or ("tool_calls" if turn.tool_calls else "stop"),
             Usage(prompt_tokens=read, completion_tokens=written + thought, reasoning_tokens=thought),
         )
+
+    def embedder(self, model: str) -> Embedder:
+        raise NotFound(f"scripts embed nothing, so there is no embedding model '{model[:40]}'")
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -15,13 +15,18 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from o.errors import Conflict, InvalidArgument, Unavailable
 from o.ids import DEFAULT_ORG
 from o.store.repositories.agents import Agents
+from o.store.repositories.aliases import Aliases
 from o.store.repositories.approvals import Approvals
 from o.store.repositories.blocks import Blocks
+from o.store.repositories.budgets import Budgets
 from o.store.repositories.conversations import Conversations
 from o.store.repositories.events import Events
 from o.store.repositories.keys import Keys
+from o.store.repositories.limits import Limits
 from o.store.repositories.messages import Messages
+from o.store.repositories.providers import Providers
 from o.store.repositories.runs import Runs, Stalled
+from o.store.repositories.spend import Spend
 from o.store.repositories.steps import Steps
 from o.store.repositories.tools import Tools
 
@@ -52,14 +57,19 @@ class Transaction:
         self.now = now
         self.approval_ttl = approval_ttl
         self.agents = Agents(connection, org_id)
+        self.aliases = Aliases(connection, org_id)
         self.approvals = Approvals(connection, org_id)
         self.blocks = Blocks(connection, org_id)
+        self.budgets = Budgets(connection, org_id)
         self.conversations = Conversations(connection, org_id)
         self.events = Events(connection, org_id)
         self.keys = Keys(connection, org_id)
+        self.limits = Limits(connection, org_id)
         self.messages = Messages(connection, org_id)
+        self.providers = Providers(connection, org_id)
         self.runs = Runs(connection, org_id)
         self.stalled = Stalled(connection, org_id)
+        self.spend = Spend(connection, org_id)
         self.steps = Steps(connection, org_id)
         self.tools = Tools(connection, org_id)
 

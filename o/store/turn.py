@@ -5,6 +5,7 @@ Each function is one transaction's work and may run twice: what is already store
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from o import ids
 from o.contracts.turn import CallRef, StepOutcome, StepPlan, StepRef
@@ -21,6 +22,7 @@ from o.errors import Cancelled, Superseded
 from o.store import queue
 from o.store.records import ConversationRecord, RunRecord, StepRecord
 from o.store.repositories.events import Event
+from o.store.repositories.providers import Snapshot
 from o.store.returns import store_returns
 from o.store.session import Transaction
 
@@ -35,14 +37,36 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A model request that now belongs to `attempt`, and everything it is made of."""
+    """A model request that now belongs to `attempt`, and everything it is made of.
+
+    `tries` counts the attempts that were not merely told to wait, this one included.
+    """
 
     attempt: int
+    tries: int
     step_id: str
     agent: Agent
     options: TurnOptions
     messages: tuple[Message, ...]
     history: tuple[PastCall, ...]
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A whole reply of a model: the id it gets, who gave it, and what it cost.
+
+    Attributes:
+        handle: of the model that answered, which an alias may have chosen.
+        cost_usd: None where nobody knows the price.
+        grant_id: its place under the provider's limits, where there are any.
+    """
+
+    message_id: str
+    reply: ModelReply
+    handle: str
+    cost_usd: Decimal | None = None
+    grant_id: str | None = None
 
 
 async def begin(tx: Transaction, at: StepRef) -> Done | Asking:
@@ -57,7 +81,7 @@ async def begin(tx: Transaction, at: StepRef) -> Done | Asking:
         return await _done(tx, at, step, run)
     if run.cancel_requested_at is not None:
         raise Cancelled("the run was cancelled")
-    agent = await tx.agents.whole(at.agent_id)
+    agent = await tx.agents.whole(at.agent_id, at.conversation_id)
     if agent.message_buffer_autoclear and at.index == 0 and step.attempt == 0:
         await tx.messages.clear_context(at.conversation_id, keep_run=at.run_id)
     attempt = await tx.steps.next_attempt(at.run_id, at.index, model=True)
@@ -66,11 +90,13 @@ async def begin(tx: Transaction, at: StepRef) -> Done | Asking:
     await tx.runs.running(at.run_id)
     return Asking(
         attempt=attempt,
+        tries=step.tries + 1,
         step_id=step.id,
         agent=agent,
         options=TurnOptions.model_validate(run.request),
         messages=tuple(await tx.messages.context(at.conversation_id)),
         history=tuple(await tx.steps.history(at.run_id)),
+        snapshot=await tx.providers.snapshot(),
     )
 
 
@@ -93,7 +119,7 @@ async def _retract(tx: Transaction, at: StepRef, attempt: int) -> None:
 
 
 async def answer(
-    tx: Transaction, at: StepRef, asked: Asking, message_id: str, reply: ModelReply, planned: loop.Plan
+    tx: Transaction, at: StepRef, asked: Asking, answered: Answered, planned: loop.Plan
 ) -> tuple[StepPlan, StepRef | None]:
     """Store a reply and what it leads to; a step without calls to run ends here, in the same transaction.
 
@@ -110,11 +136,15 @@ async def answer(
         at.index,
         asked.attempt,
         outcome=PLAN.dump_python(planned, mode="json"),
-        model=asked.options.override_model or asked.agent.model,
+        model=answered.handle,
         context_window=asked.agent.context_window,
-        usage=reply.usage,
+        usage=answered.reply.usage,
+        cost_usd=answered.cost_usd,
     )
-    await _store_reply(tx, at, asked, message_id, reply, planned)
+    await tx.spend.record(at.agent_id, answered.handle, answered.reply.usage, answered.cost_usd)
+    if answered.grant_id is not None:
+        await tx.limits.settle(answered.grant_id, answered.reply.usage.total_tokens)
+    await _store_reply(tx, at, asked, answered.message_id, answered.reply, planned)
     plan = _step_plan(planned, asked.agent)
     if plan.batches:
         return plan, None

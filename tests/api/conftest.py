@@ -12,14 +12,14 @@ from temporalio.client import Client
 
 from activities.base_tools import NATIVE_TOOLS
 from api.app import create_app
-from api.catalogue import Catalogue
+from api.catalogue import Catalogues
 from api.deps import Defaults, Gatekeeper, Parts
 from api.events import RunEvents
 from api.gateway import Gateway
+from o.guard.policy import Guard, parse_allowed
 from o.ids import DEFAULT_ORG
 from o.keyring import Keyring
-from o.providers.local import LocalEmbedder
-from o.providers.openai import OpenAIProvider
+from o.providers.spec import ProviderSpec
 from o.settings import Settings
 from o.store.session import Store
 from o.temporal import Queue, StepStarter
@@ -38,7 +38,8 @@ def database_url(shared_database: str) -> Iterator[str]:
     """A database the tests here share, empty again after each: cloning one takes longer than most of them."""
     yield shared_database
     with psycopg.connect(shared_database, autocommit=True) as owner:
-        for table in ("agents", "blocks", "tools", "api_keys"):  # all else belongs to these and goes with them
+        # All else belongs to these and goes with them.
+        for table in ("agents", "blocks", "tools", "api_keys", "providers", "model_aliases"):
             owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
         owner.execute("DELETE FROM organizations WHERE id <> %s", (DEFAULT_ORG,))
 
@@ -59,8 +60,11 @@ async def engine(store: Store, client: Client, vendor: openai_server.Emulator, t
         built.journal,
         built.tools,
         queues=(Queue.AGENT, Queue.TOOLS),
-        vendors={"openai": OpenAIProvider(openai_server.KEY, vendor.url)},
-        embedders={"local/all-minilm-l6-v2": LocalEmbedder(tmp_path / "model.sock")},
+        specs=[
+            ProviderSpec("local", "local"),
+            ProviderSpec("openai", "openai", vendor.url, openai_server.KEY, "OPENAI_API_KEY"),
+        ],
+        keyring=Keyring.load(tmp_path / "key"),
     ):
         yield built
 
@@ -78,10 +82,11 @@ async def app(engine: Engine, database_url: str, tmp_path: Path) -> AsyncIterato
             defaults=Defaults(model="scripted/echo", embedding="local/all-minilm-l6-v2"),
             store=store,
             engine=gateway,
-            catalogue=Catalogue(gateway),
+            catalogue=Catalogues(gateway),
             events=events,
             keyring=Keyring.load(tmp_path / "key"),
             gate=Gatekeeper(store, loopback=True),
+            guard=Guard(parse_allowed("127.0.0.0/8")),
         )
         yield made
 

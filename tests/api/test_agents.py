@@ -162,16 +162,11 @@ async def test_the_tools_of_an_agent_are_paged_by_id(http: httpx.AsyncClient, ag
 
 async def test_models_are_listed(http: httpx.AsyncClient) -> None:
     handles = [model["handle"] for model in (await http.get("/v1/models/")).json()]
-    assert handles == [
-        "openai/gpt-4o",
-        "openai/text-embedding-3-small",  # what a server that is not OpenAI's own lists is taken for models
-        "scripted/echo",
-        "scripted/json",
-        "scripted/silent",
-    ]
+    assert {"openai/gpt-4o", "scripted/echo", "scripted/json", "scripted/silent"} <= set(handles)
     only = (await http.get("/v1/models/", params={"provider_name": "openai"})).json()
     assert [model["max_context_window"] for model in only if model["name"] == "gpt-4o"] == [128_000]
-    assert (await http.get("/v1/models/embedding")).json()[0]["embedding_dim"] == 384
+    listed = {model["handle"]: model["embedding_dim"] for model in (await http.get("/v1/models/embedding")).json()}
+    assert listed["openai/text-embedding-3-small"] == 1536
 
 
 _AN_AGENT_THAT_CANNOT_BE_MADE: list[tuple[JsonObject, int, str]] = [
@@ -223,10 +218,11 @@ async def test_changes_that_nothing_would_come_of_are_refused(http: httpx.AsyncC
         assert answer.status_code == 400
         assert field in answer.json()["detail"]
     assert (await http.patch(f"/v1/agents/{agent_id}", json={"enable_sleeptime": False})).status_code == 200
-    for body in ({"isolated_block_labels": ["human"]}, {"model": "scripted/json"}, {"model_settings": {"a": 1}}):
-        answer = await http.post("/v1/conversations/", params={"agent_id": agent_id}, json=body)
-        assert answer.status_code == 400
-        assert next(iter(body)) in answer.json()["detail"]
+    answer = await http.post(
+        "/v1/conversations/", params={"agent_id": agent_id}, json={"isolated_block_labels": ["human"]}
+    )
+    assert answer.status_code == 400
+    assert "isolated_block_labels" in answer.json()["detail"]
     allowed = await http.post("/v1/conversations/", params={"agent_id": agent_id}, json={"model": None, "hidden": True})
     assert allowed.status_code == 200
 

@@ -5,14 +5,10 @@ import json
 from typing import Any
 
 import psycopg
-import pytest
 
-from api.catalogue import Catalogue
 from api.events import RunEvents
 from api.streaming import EventPrinter, View
-from o.contracts.models import ModelCard, ModelCards
 from o.domain.json import JsonObject
-from o.errors import InvalidArgument, NotFound
 from o.store.records import EventRecord
 from o.store.repositories.events import RUN_CHANNEL
 from o.store.session import Store
@@ -122,34 +118,3 @@ async def test_listening_goes_on_after_the_connection_was_cut(store: Store, data
                 )
             async with asyncio.timeout(10):
                 await mine.wait(60)  # woken when it listens again
-
-
-class _Source:
-    """Counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def model_cards(self) -> ModelCards:
-        self.asked += 1
-        return ModelCards()
-
-    async def model_card(self, handle: str) -> ModelCard:
-        self.asked += 1
-        if handle != "a/b":
-            raise NotFound(handle)
-        return ModelCard(handle=handle, context_window=1000, max_output_tokens=100)
-
-
-async def test_cards_are_asked_for_once() -> None:
-    source = _Source()
-    catalogue = Catalogue(source)
-    assert await catalogue.model("a/b") is await catalogue.model("a/b")
-    assert source.asked == 1
-    for _ in range(2):
-        with pytest.raises(NotFound):
-            await catalogue.model("a/c")
-    assert source.asked == 3
-    for handle in ("", "noslash", "/", "a/"):
-        with pytest.raises(InvalidArgument):
-            await catalogue.model(handle)

@@ -1,4 +1,7 @@
-"""OpenAI's chat wire on a free loopback port; the model's name says which fault the server shows."""
+"""OpenAI's chat wire on a free loopback port; the model's name says which fault the server shows.
+
+`/v1` is OpenAI's own service; `/NAME/v1` is the service of a preset, with its listing and what it refuses.
+"""
 
 import asyncio
 import json
@@ -9,44 +12,54 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.emulators.openai_listings import listing
+from tests.emulators.openai_replies import USAGE, Body, deltas, odd_models, whole
+from tests.emulators.openai_rules import refusal
+from tests.emulators.serving import Server, serving
+
 KEY = "sk-emulator-key"
-_USAGE = {
-    "prompt_tokens": 11,
-    "completion_tokens": 7,
-    "total_tokens": 18,
-    "prompt_tokens_details": {"cached_tokens": 3},
-    "completion_tokens_details": {"reasoning_tokens": 2},
-}
+_Server = Server  # by the name that the other emulators import
+_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+# Servers of one's own: whoever reaches them may ask.
+_OPEN = ("vllm", "sglang", "lmstudio", "llamacpp")
+# Streams with a fault in them, and one without any.
+_FAULTS = (
+    *("slow-first", "in-stream-error", "in-stream-status", "garbage", "not-a-chunk", "broken", "stall", "cut"),
+    *("sane", "length", "filtered", "filtered-why", "gave-up", "eos", "one-json"),
+    *("no-finish", "choice-usage", "total-only", "cache-hits", "stream-error"),
+)
 
 
-def _error(status: int, code: str | None, headers: dict[str, str] | None = None) -> Response:
-    # The prose repeats the key on purpose: none of it may reach an error of ours.
-    body = {"error": {"message": f"no: {KEY} secret words", "type": "invalid_request_error", "code": code}}
-    return JSONResponse(body, status, headers)
+def error(status: int, code: str | int | None, headers: dict[str, str] | None = None, **more: str) -> Response:
+    """A refusal. Its prose repeats the key on purpose: none of it may reach an error of ours."""
+    told = {"message": f"no: {KEY} secret words", "type": "invalid_request_error", "code": code} | more
+    return JSONResponse({"error": told}, status, headers)
 
 
 def _refusals() -> dict[str, Response]:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     return {
-        "429-seconds": _error(429, "rate_limit_exceeded", {"retry-after": "7"}),
-        "429-ms": _error(429, "rate_limit_exceeded", {"retry-after": "9", "retry-after-ms": "1500"}),
-        "429-date": _error(429, "rate_limit_exceeded", {"retry-after": date}),
-        "429-garbage": _error(429, None, {"retry-after": "soon"}),
-        "429-quota": _error(429, "insufficient_quota"),
-        "400": _error(400, "invalid_value"),
-        "400-overflow": _error(400, "context_length_exceeded"),
-        "400-filter": _error(400, "content_filter"),
-        "401": _error(401, "invalid_api_key"),
-        "404": _error(404, "model_not_found"),
+        "429-seconds": error(429, "rate_limit_exceeded", {"retry-after": "7"}),
+        "429-ms": error(429, "rate_limit_exceeded", {"retry-after": "9", "retry-after-ms": "1500"}),
+        "429-date": error(429, "rate_limit_exceeded", {"retry-after": date}),
+        "429-garbage": error(429, None, {"retry-after": "soon"}),
+        "429-quota": error(429, "insufficient_quota"),
+        "400": error(400, "invalid_value"),
+        "400-overflow": error(400, "context_length_exceeded"),
+        "400-filter": error(400, "content_filter"),
+        "401": error(401, "invalid_api_key"),
+        "404": error(404, "model_not_found"),
+        "413": error(413, None),
+        "no-such-model": error(404, "model_not_found"),
         "500": Response("<html>oops</html>", 500, media_type="text/html"),
-        "529": _error(529, "overloaded", {"retry-after": "2"}),
+        "529": error(529, "overloaded", {"retry-after": "2"}),
         "html": Response("<html>hello</html>", 200, media_type="text/html"),
+        "200-error": error(200, 429),  # OpenRouter, when the service behind it fails
     }
 
 
@@ -54,129 +67,136 @@ class Emulator:
     """The server's address, what it was asked, and whether a stream was hung up on.
 
     Attributes:
+        url: of OpenAI's own service.
+        root: the same without its path.
         requests: the bodies of all chat requests, in order.
         hung_up: set when a client leaves the model `stall`.
     """
 
+    flavour = "openai"
+
     def __init__(self) -> None:
-        self.url = ""
+        self.root = self.url = ""
         self.requests: list[dict[str, Any]] = []
         self.hung_up = threading.Event()
+
+    def routes(self) -> list[Route]:
+        services = ["/v1", "/{flavour}/v1"]
+        return [
+            *(Route(f"{each}/chat/completions", self.chat, methods=["POST"]) for each in services),
+            *(Route(f"{each}/embeddings", self.embeddings, methods=["POST"]) for each in services),
+            *(Route(f"{each}/models", self.models) for each in services),
+            Route("/api/v0/models", self.models),  # LM Studio's own
+        ]
+
+    def refusals(self) -> dict[str, Response]:
+        return _refusals()
 
     async def chat(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
-        if request.headers.get("authorization") != f"Bearer {KEY}":
-            return _error(401, "invalid_api_key")
-        if (refusal := _refusals().get(body["model"])) is not None:
-            return refusal
+        flavour = self._flavour(request)
+        if (refused := self._refused(request, flavour)) or (refused := self.refusals().get(body["model"])):
+            return refused
+        if reason := refusal(body, flavour):
+            return error(422 if flavour == "mistral" else 400, None, message=f"{reason} {KEY} secret words")
+        if not body.get("stream") or body["model"] == "one-json":
+            return JSONResponse(whole(body))
         return StreamingResponse(self._stream(body), media_type="text/event-stream")
 
-    async def models(self, request: Request) -> Response:
-        if request.headers.get("authorization") != f"Bearer {KEY}":
-            return _error(401, "invalid_api_key")
-        return JSONResponse({"object": "list", "data": [{"id": "gpt-4o"}, {"id": "text-embedding-3-small"}, "junk"]})
+    async def embeddings(self, request: Request) -> Response:
+        body = await request.json()
+        model, texts = body["model"], body["input"]
+        if (refused := self._refused(request, self._flavour(request))) or (refused := self.refusals().get(model)):
+            return refused
+        # https://developers.openai.com/api/reference/resources/embeddings: 1 to 2048 texts, none of them empty
+        if not 1 <= len(texts) <= 2048 or "" in texts:
+            return error(400, "invalid_input")
+        size = _DIMENSIONS.get(model, int(model.removeprefix("embed-")) if model.startswith("embed-") else 8)
+        rows = [{"index": at, "embedding": [len(text) + 1.0, *[0.5] * (size - 1)]} for at, text in enumerate(texts)]
+        if model == "ragged":
+            rows[-1]["embedding"] = [1.0]
+        return JSONResponse({"data": "none" if model == "no-vectors" else rows[::-1], "usage": {"prompt_tokens": 3}})
 
-    async def _stream(self, body: dict[str, Any]) -> AsyncIterator[str]:
+    async def models(self, request: Request) -> Response:
+        flavour = "lmstudio" if request.url.path == "/api/v0/models" else self._flavour(request)
+        if refused := self._refused(request, flavour):
+            return refused
+        if flavour == "silent":
+            await asyncio.Event().wait()
+        body = listing(flavour)
+        (body if isinstance(body, list) else body["data"]).extend({"id": name} for name in self._faulty())
+        return JSONResponse(body)
+
+    def _faulty(self) -> list[str]:
+        """The names of all that shows a fault: a server lists every model it has."""
+        return [*(name for name in self.refusals() if name != "no-such-model"), *odd_models(), *_FAULTS]
+
+    def _flavour(self, request: Request) -> str:
+        flavour: str = request.path_params.get("flavour", self.flavour)
+        return flavour
+
+    def _refused(self, request: Request, flavour: str) -> Response | None:
+        if flavour in _OPEN or request.headers.get("authorization") == f"Bearer {KEY}":
+            return None
+        return error(401, "invalid_api_key")
+
+    async def _stream(self, body: Body) -> AsyncIterator[str]:
         model = body["model"]
         if model == "slow-first":
             await asyncio.sleep(0.3)
-        if model == "in-stream-error":
-            yield _data({"error": {"message": f"{KEY} died", "code": "server_error", "type": "server_error"}})
+        broken = {
+            "in-stream-error": {"error": {"message": f"{KEY} died", "code": "server_error", "type": "server_error"}},
+            "in-stream-status": {"error": {"message": f"{KEY} died", "code": 502}, "choices": []},
+            "not-a-chunk": [1, 2],
+        }
+        if model in broken:
+            yield data(broken[model])
             return
         if model == "garbage":
             yield "data: {this is no json\n\n"
             return
-        if model == "not-a-chunk":
-            yield _data([1, 2])
-            return
-        if model != "empty":
-            for delta in _deltas(body):
-                yield _data({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-                if model == "broken":
-                    raise ConnectionResetError("the emulator hangs up")
-                if model == "stall" and delta.get("content"):
-                    try:
-                        await asyncio.Event().wait()
-                    finally:
-                        self.hung_up.set()
+        for delta in deltas(body):
+            yield data({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            if model == "broken":
+                raise ConnectionResetError("the emulator hangs up")
+            if model == "stall" and delta.get("content"):
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.hung_up.set()
         if model == "cut":
             return
-        finish = {"length": "length", "filtered": "content_filter"}.get(model, "stop")
-        yield _data({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-        yield _data({"choices": [], "usage": _USAGE})
+        for chunk in self.ends(model):
+            yield data(chunk)
         yield "data: [DONE]\n\n"
 
-
-def _deltas(body: dict[str, Any]) -> list[dict[str, Any]]:
-    choice, tools = body.get("tool_choice"), body.get("tools") or [{}]
-    match body["model"]:
-        case "duplicate-ids":
-            return [{"tool_calls": [_call(0, "same", "one", "{}")]}, {"tool_calls": [_call(1, "same", "two", "{}")]}]
-        case "all-zero":
-            return [{"tool_calls": [_call(0, "a", "one", "{}")]}, {"tool_calls": [_call(0, "b", "two", "{}")]}]
-        case "bad-arguments":
-            return [{"tool_calls": [_call(0, "a", "one", '{"x": ')]}]
-        case "thinker":
-            return [{"reasoning_content": "hm "}, {"reasoning_content": "yes"}, {"content": "Done."}]
-        case "odd-types":
-            return [{"content": 5, "tool_calls": "none"}, {"content": "fine", "reasoning_content": {}}]
-    if isinstance(choice, dict):
-        return _split_call(choice["function"]["name"])
-    if choice == "required":
-        return _split_call(tools[0]["function"]["name"])
-    said = body["messages"][-1]["content"]
-    return [{"role": "assistant", "content": ""}, {"content": "You said: "}, {"content": str(said)}]
+    def ends(self, model: str) -> list[object]:
+        """The last chunks of a reply."""
+        reasons = {"length": "length", "filtered": "content_filter", "gave-up": "error", "eos": "eos"}
+        reasons |= {"filtered-why": "content_filter: RECITATION"}
+        last: Body = {"index": 0, "delta": {}, "finish_reason": reasons.get(model, "stop")}
+        match model:
+            case "no-finish":
+                return [{"choices": [], "usage": USAGE}]
+            case "choice-usage":  # Moonshot
+                return [{"choices": [last | {"usage": USAGE}]}]
+            case "total-only":  # xAI and Gemini count thoughts in the total alone
+                usage = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 18}
+                return [{"choices": [last], "usage": usage}]
+            case "cache-hits":  # DeepSeek
+                return [{"choices": [last], "usage": {"prompt_tokens": 11, "prompt_cache_hit_tokens": 4}}]
+        return [{"choices": [last]}, {"choices": [], "usage": USAGE}]
 
 
-def _split_call(name: str) -> list[dict[str, Any]]:
-    return [
-        {"tool_calls": [_call(0, "call_1", name, "")]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": '{"text": '}}]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": '"x"}'}}]},
-    ]
-
-
-def _call(index: int, call_id: str, name: str, arguments: str) -> dict[str, Any]:
-    return {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _data(value: object) -> str:
+def data(value: object) -> str:
     return f"data: {json.dumps(value)}\n\n"
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
 
 
 @contextmanager
 def running() -> Iterator[Emulator]:
     """An emulator in a thread, until the block ends."""
     emulator = Emulator()
-    app = Starlette(
-        routes=[
-            Route("/v1/chat/completions", emulator.chat, methods=["POST"]),
-            Route("/v1/models", emulator.models),
-        ]
-    )
-    config = uvicorn.Config(
-        app, port=0, loop="asyncio", ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.listening.wait(10)
-        emulator.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    with serving(Starlette(routes=emulator.routes())) as root:
+        emulator.root, emulator.url = root, f"{root}/v1"
         yield emulator
-    finally:
-        server.should_exit = True
-        thread.join(10)

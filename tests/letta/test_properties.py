@@ -4,6 +4,7 @@ Each operation is tried with data that fits the schema and with data that does n
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -36,6 +37,16 @@ _EXAMPLES = 3
 
 # Seconds for one operation, whatever the machine is doing besides.
 pytestmark = pytest.mark.timeout(40)
+
+
+@pytest.fixture(autouse=True)
+def no_budget_stays(platform: Platform) -> Iterator[None]:
+    """A budget that was drawn would stop the runs of other tests."""
+    yield
+    with httpx.Client(base_url=platform.url, timeout=30) as client:
+        for budget in client.get("/v1/budgets/").json():
+            client.delete(f"/v1/budgets/{budget['id']}")
+
 
 _schema: Any = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 OPERATIONS: list[Any] = [found.ok() for found in _schema.get_all_operations()]

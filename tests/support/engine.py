@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,16 +17,19 @@ from activities.registry import Deps
 from activities.tools import NativeTool
 from o.contracts.turn import StepRef, Timing
 from o.domain.json import JsonObject
-from o.providers.base import Embedder, Provider
+from o.guard.policy import Guard, parse_allowed
+from o.keyring import Keyring
+from o.providers.local import LocalProvider
 from o.providers.registry import Providers
-from o.providers.scripted import ScriptedProvider
+from o.providers.spec import ProviderSpec
 from o.store import queue
 from o.store.records import RunRecord
 from o.store.session import Store
 from o.temporal import Queue, StepStarter, connect, prepare
+from workers.vendors import builders
 from workers.worker import build_workers
 
-TIMING = Timing(heartbeat=1.0, model=30.0, tool=30.0)
+TIMING = Timing(heartbeat=1.0, model=30.0, tool=30.0, patience=45.0)
 _DAY = Duration(seconds=86400)
 
 
@@ -98,12 +101,14 @@ async def workers_of(
     stale_after: float = 0.0,
     *,
     queues: Sequence[Queue] = tuple(Queue),
-    vendors: Mapping[str, Provider] | None = None,
-    embedders: Mapping[str, Embedder] | None = None,
+    specs: Sequence[ProviderSpec] = (),
+    local_model: Path = Path("/nonexistent/model.sock"),
+    keyring: Keyring | None = None,
 ) -> AsyncIterator[None]:
     """Workers on these queues, with the scripted model and whatever else is given, until the block ends."""
-    providers = Providers({"scripted": ScriptedProvider(journal=journal), **(vendors or {})}, embedders or {})
-    deps = Deps(store, client, providers, tools, TIMING, stale_after, 3600.0)
+    built = builders(Guard(parse_allowed("127.0.0.0/8")), LocalProvider(local_model), journal)
+    providers = Providers([ProviderSpec("scripted", "scripted"), *specs], built)
+    deps = Deps(store, client, providers, keyring, tools, TIMING, stale_after, 3600.0)
     cancellations = Cancellations(store)
     listening = asyncio.create_task(cancellations.listen())
     async with AsyncExitStack() as stack:

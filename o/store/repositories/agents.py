@@ -160,11 +160,15 @@ class Agents(Repository):
         if not await self._execute("DELETE FROM agents WHERE id = %(id)s", {"id": agent_id}):
             raise NotFound(f"Agent not found with id '{agent_id}'")
 
-    async def whole(self, agent_id: str) -> Agent:
-        """The agent with its tools and blocks, in one query. Raises NotFound."""
+    async def whole(self, agent_id: str, conversation_id: str | None = None) -> Agent:
+        """The agent with its tools and blocks, in one query; with the model of this conversation where it has one.
+
+        Raises:
+            NotFound: no such agent.
+        """
         row = await self._row(
             """
-            SELECT a.*,
+            SELECT a.*, c.model AS own_model, c.llm_config AS own_config,
               (SELECT coalesce(json_agg(json_build_object('id', b.id, 'label', b.label, 'value', b.value,
                  'limit', b.limit, 'description', b.description, 'read_only', b.read_only, 'version', b.version)
                  ORDER BY ab.created_at, b.id), '[]')
@@ -173,28 +177,25 @@ class Agents(Repository):
                  'schema', t.json_schema, 'effect', t.effect, 'limit', t.return_char_limit,
                  'parallel', t.enable_parallel_execution) ORDER BY at.created_at, t.name), '[]')
                FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = a.id) AS tools
-            FROM agents a WHERE a.id = %(id)s
+            FROM agents a LEFT JOIN conversations c ON c.id = %(conversation)s WHERE a.id = %(id)s
             """,
-            {"id": agent_id},
+            {"id": agent_id, "conversation": conversation_id},
         )
         if row is None:
             raise NotFound(f"Agent not found with id '{agent_id}'")
-        config: JsonObject = row["llm_config"]
+        config: JsonObject = row["own_config"] or row["llm_config"]
         return Agent(
             id=row["id"],
             org_id=row["org_id"],
             name=row["name"],
             agent_type=row["agent_type"],
             system=row["system"],
-            model=row["model"],
+            model=row["own_model"] or row["model"],
             context_window=int(config["context_window"]),
-            sampling=Sampling(
-                temperature=config.get("temperature"),
-                max_tokens=config.get("max_tokens"),
-                reasoning_effort=config.get("reasoning_effort"),
-            ),
+            sampling=_sampling(config),
+            strict=bool(config.get("strict")),
             parallel_tool_calls=bool(config.get("parallel_tool_calls")),
-            response_format=row["response_format"],
+            response_format=config.get("response_format") or row["response_format"],
             rules=TOOL_RULES.validate_python(row["tool_rules"]),
             tools=tuple(_tool(tool) for tool in row["tools"]),
             blocks=tuple(Block(**block) for block in row["blocks"]),
@@ -337,6 +338,20 @@ def _conditions(what: AgentFilter) -> tuple[list[sql.SQL | sql.Composed], dict[s
     if not what.show_hidden:
         add(sql.SQL("hidden IS NOT TRUE"))
     return conditions, params
+
+
+def _sampling(config: JsonObject) -> Sampling:
+    return Sampling(
+        temperature=config.get("temperature"),
+        top_p=config.get("top_p"),
+        frequency_penalty=config.get("frequency_penalty"),
+        max_tokens=config.get("max_tokens"),
+        seed=config.get("seed"),
+        reasoning=config.get("enable_reasoner"),
+        reasoning_effort=config.get("reasoning_effort"),
+        reasoning_tokens=config.get("max_reasoning_tokens") or None,
+        verbosity=config.get("verbosity"),
+    )
 
 
 def _tool(row: JsonObject) -> Tool:

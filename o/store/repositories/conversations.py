@@ -1,12 +1,13 @@
 """Conversations: the lock that one run holds, and the threads an agent has."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from psycopg import sql
 
 from o.errors import NotFound
 from o.store.records import ConversationRecord
-from o.store.repositories.base import Repository
+from o.store.repositories.base import Repository, as_json
 
 
 class Conversations(Repository):
@@ -65,6 +66,19 @@ class Conversations(Repository):
             "active_run_id = coalesce(%(run)s, active_run_id) WHERE id = %(id)s",
             {"id": conversation_id, "run": taken_by},
         )
+
+    async def update(self, conversation_id: str, changes: Mapping[str, Any]) -> None:
+        """Set columns of one conversation. Raises NotFound."""
+        assignments = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in changes]
+        values = {name: as_json(value) if isinstance(value, dict) else value for name, value in changes.items()}
+        touched = await self._execute(
+            sql.SQL(
+                "UPDATE conversations SET {}, updated_at = now() WHERE id = %(conversation_id)s AND deleted_at IS NULL"
+            ).format(sql.SQL(", ").join(assignments)),
+            {"conversation_id": conversation_id, **values},
+        )
+        if not touched:
+            raise NotFound(f"Conversation not found with id '{conversation_id}'")
 
     async def of_agents(self, agent_ids: list[str]) -> list[ConversationRecord]:
         """All conversations of these agents that are not deleted."""

@@ -150,6 +150,7 @@ class Runs(Repository):
             "SELECT count(*) AS step_count, coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens, "
             "coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens, "
             "coalesce(sum(cached_input_tokens), 0)::bigint AS cached_input_tokens, "
+            "coalesce(sum(cache_write_tokens), 0)::bigint AS cache_write_tokens, "
             "coalesce(sum(reasoning_tokens), 0)::bigint AS reasoning_tokens FROM steps WHERE run_id = %(id)s",
             {
                 "id": run_id,

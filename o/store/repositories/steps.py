@@ -7,6 +7,7 @@ for a call). A worker that was paused and overtaken gets `Superseded`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from psycopg import sql
@@ -69,7 +70,7 @@ class Steps(Repository):
     async def next_attempt(self, run_id: str, index: int, *, model: bool) -> int:
         """Take the next number of the step, for its model request or for one of its tool calls."""
         row = await self._row(
-            "UPDATE steps SET attempt = attempt + 1, "
+            "UPDATE steps SET attempt = attempt + 1, tries = tries + %(model)s::int, "
             "model_attempt = CASE WHEN %(model)s THEN attempt + 1 ELSE model_attempt END "
             "WHERE run_id = %(run)s AND index = %(index)s RETURNING attempt",
             {"run": run_id, "index": index, "model": model},
@@ -77,6 +78,14 @@ class Steps(Repository):
         if row is None:
             raise NotFound(f"Run '{run_id}' has no step {index}")
         return int(row["attempt"])
+
+    async def excuse(self, run_id: str, index: int, attempt: int) -> None:
+        """Let an attempt at the model request not count as a try: it was only told to wait."""
+        await self._execute(
+            "UPDATE steps SET tries = tries - 1 "
+            "WHERE run_id = %(run)s AND index = %(index)s AND model_attempt = %(attempt)s AND tries > 0",
+            {"run": run_id, "index": index, "attempt": attempt},
+        )
 
     async def answer(
         self,
@@ -88,12 +97,13 @@ class Steps(Repository):
         model: str,
         context_window: int,
         usage: Usage,
+        cost_usd: Decimal | None,
     ) -> None:
         """Store what the model's reply leads to. Raises Superseded unless `attempt` holds the request."""
         touched = await self._execute(
             "UPDATE steps SET outcome = %(outcome)s, model = %(model)s, context_window = %(window)s, "
             "prompt_tokens = %(prompt)s, completion_tokens = %(completion)s, cached_input_tokens = %(cached)s, "
-            "reasoning_tokens = %(reasoning)s "
+            "cache_write_tokens = %(written)s, reasoning_tokens = %(reasoning)s, cost_usd = %(cost)s "
             "WHERE run_id = %(run)s AND index = %(index)s AND model_attempt = %(attempt)s AND outcome IS NULL "
             "AND status = 'pending'",
             {
@@ -106,7 +116,9 @@ class Steps(Repository):
                 "prompt": usage.prompt_tokens,
                 "completion": usage.completion_tokens,
                 "cached": usage.cached_input_tokens,
+                "written": usage.cache_write_tokens,
                 "reasoning": usage.reasoning_tokens,
+                "cost": cost_usd,
             },
         )
         if not touched:

@@ -26,6 +26,7 @@ class Conversation(Owned, table=True):
     active_run_id: str | None = words(nullable=True)
     summary: str | None = words(nullable=True)
     model: str | None = words(nullable=True)
+    llm_config: JsonObject | None = document(nullable=True)
     last_message_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant(now=True)
     updated_at: datetime = instant(now=True)

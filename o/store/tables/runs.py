@@ -1,8 +1,10 @@
 """Runs, their steps, the tool calls of a step, and the events readers follow."""
 
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import Index, text
+from sqlalchemy import Column, Index, Numeric, text
+from sqlmodel import Field
 
 from o.domain.json import JsonObject
 from o.store.base import Owned, count, document, flag, instant, key, refers, words
@@ -55,6 +57,9 @@ class RunRow(Owned, table=True):
 class StepRow(Owned, table=True):
     """One agent step. `attempt` only rises: every attempt of an activity takes the next number and writes under it.
 
+    `tries` counts those of its model request that count against the budget of attempts; `cost_usd` is null where nobody
+    knows the price.
+
     An approval's answer is a run of its own whose first step carries the asking step's id: hence the key.
     """
 
@@ -80,7 +85,10 @@ class StepRow(Owned, table=True):
     prompt_tokens: int = count()
     completion_tokens: int = count()
     cached_input_tokens: int = count()
+    cache_write_tokens: int = count()
     reasoning_tokens: int = count()
+    cost_usd: Decimal | None = Field(sa_column=Column(Numeric, nullable=True))
+    tries: int = count(0)
     genome_hash: str | None = words(nullable=True)
     epoch: int = count(0)
     arm: str | None = words(nullable=True)

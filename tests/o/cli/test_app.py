@@ -38,7 +38,9 @@ def test_help_lists_the_commands_without_loading_them(capsys: pytest.CaptureFixt
     [
         *("up", "chat", "config", "doctor", "server", "worker", "local-model", "migrate", "openapi"),
         *("agents ls", "agents create", "agents show", "agents rm", "runs ls", "runs show", "runs cancel"),
-        *("keys create", "keys ls", "keys revoke"),
+        *("keys create", "keys ls", "keys revoke", "models", "spend", "budgets ls", "budgets set", "budgets rm"),
+        *("providers ls", "providers add", "providers check", "providers rotate", "providers rm"),
+        *("aliases ls", "aliases set", "aliases rm"),
     ],
 )
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:

@@ -31,6 +31,7 @@ def agent(
         model="scripted/echo",
         context_window=1000,
         sampling=Sampling(),
+        strict=False,
         parallel_tool_calls=True,
         response_format=None,
         rules=TOOL_RULES.validate_python(rules),
@@ -51,7 +52,7 @@ def reply(*calls: str, text: str = "", finish: FinishReason = "stop", arguments:
 def plan(said: ModelReply, who: Agent, history: tuple[PastCall, ...] = (), client: tuple[str, ...] = ()) -> loop.Plan:
     specs = [ToolSpec(name, "", SCHEMA) for name in client]
     _, _, allowed = loop.offer(who, specs, history)
-    return loop.plan(said, who, allowed, history, client)
+    return loop.plan(said, who, allowed, history, specs)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,19 @@ def test_types_that_speak_by_tool_must_call_one() -> None:
     assert choice.mode == "auto"
     _, choice, _ = loop.offer(agent({"type": "run_first", "tool_name": "b"}), (), ())
     assert (choice.mode, choice.name) == ("named", "b")
+
+
+def test_a_call_is_read_as_it_was_meant() -> None:
+    (call,) = plan(reply("functions.A", arguments="{'text': 'mine',}"), agent()).calls
+    assert (call.name, call.arguments) == ("a", '{"text": "mine"}')
+    held = plan(reply("A()"), agent({"type": "requires_approval", "tool_name": "a"}))
+    assert held.pending == ("call_0",) and not held.batches
+    rules: JsonObject = {"type": "run_first", "tool_name": "a"}
+    assert "Cannot call b" in plan(reply("b"), agent(rules, tools=(tool("a"), tool("b")))).refused[0].content
+    assert "Cannot call A_" in plan(reply("A_"), agent(rules, tools=(tool("a"), tool("A_")))).refused[0].content
+
+
+def test_a_call_cut_off_at_the_token_limit_is_not_completed() -> None:
+    cut = reply("a", arguments='{"text": "mi', finish="length")
+    assert "token limit" in plan(cut, agent()).refused[0].content
+    assert plan(reply("a", arguments='{"text": "mi'), agent()).calls[0].arguments == '{"text": "mi"}'

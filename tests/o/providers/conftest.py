@@ -1,52 +1,44 @@
-"""One emulator and one local model process for all tests of the providers."""
+"""Emulators of all vendors, llama.cpp's own server, and one local model process for all tests of the providers."""
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from o.embedded.on_demand import listen_unix
 from tests.emulators import openai_server
+from tests.support import llama_server
+from tests.support import local_model as local_process
+from tests.support.vendors import Emulator, emulators
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[openai_server.Emulator]:
-    with openai_server.running() as running:
+def emulated() -> Iterator[dict[str, Emulator]]:
+    """The emulators, by vendor."""
+    with emulators() as running:
         yield running
 
 
-@contextmanager
-def local_model_process() -> Iterator[tuple[Path, int]]:
-    """The real process, handed a socket that listens already: the first request simply waits until it is up."""
-    with tempfile.TemporaryDirectory(prefix="o-test-") as folder:
-        path = Path(folder) / "model.sock"
-        listener = listen_unix(path)
-        assert listener is not None
-        with listener:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "o.embedded.local_model", "--fd", str(listener.fileno())],
-                pass_fds=[listener.fileno()],
-                env={name: value for name, value in os.environ.items() if name != "O_LOCAL_MODEL"},
-            )
-            try:
-                yield path, process.pid
-            finally:
-                process.terminate()
-                process.wait(20)
+@pytest.fixture(scope="session")
+def emulator(emulated: dict[str, Emulator]) -> openai_server.Emulator:
+    found = emulated["openai"]
+    assert isinstance(found, openai_server.Emulator)
+    return found
 
 
 @pytest.fixture(scope="session")
 def local_model() -> Iterator[tuple[Path, int]]:
     """Socket and process id of the local model process."""
-    with local_model_process() as running:
+    with local_process.running() as running:
         yield running
 
 
 @pytest.fixture
 def local_socket(local_model: tuple[Path, int]) -> Path:
     return local_model[0]
+
+
+@pytest.fixture(scope="session")
+def llama_socket() -> Iterator[Path]:
+    """Socket of llama.cpp's own server."""
+    with llama_server.running() as path:
+        yield path

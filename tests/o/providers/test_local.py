@@ -7,10 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
-from o.domain.model import Sampling, TextDelta, ToolChoice, ToolSpec, parse_arguments
+from o.domain.model import Sampling, TextDelta, ToolChoice, ToolSpec
 from o.errors import ModelBadRequest, ModelUnavailable, NotFound
-from o.providers.local import LocalEmbedder, LocalProvider
+from o.providers.local import LocalProvider
 from tests.emulators.requests import LOOK, NOTE, reply, request
 
 VECTORS = Path(__file__).parents[2] / "fixtures" / "minilm_vectors.json"
@@ -18,20 +19,24 @@ MODEL = "smollm2-135m"
 
 
 async def test_nobody_there_says_what_to_start(tmp_path: Path) -> None:
-    embedder = LocalEmbedder(tmp_path / "nowhere.sock")
+    provider = LocalProvider(tmp_path / "nowhere.sock")
     with pytest.raises(ModelUnavailable, match="o up"):
-        await embedder.embed(["hello"])
-    await embedder.close()
+        await provider.embedder("all-minilm-l6-v2").embed(["hello"])
+    await provider.close()
 
 
 async def test_vectors_come_in_order(local_socket: Path) -> None:
     fixture = json.loads(VECTORS.read_text())
-    embedder = LocalEmbedder(local_socket)
+    provider = LocalProvider(local_socket)
+    embedder = provider.embedder("all-minilm-l6-v2")
     vectors = await embedder.embed(fixture["texts"])
     for vector, expected in zip(vectors, fixture["vectors"], strict=True):
         assert max(abs(a - b) for a, b in zip(vector, expected, strict=True)) < 1e-5
     assert await embedder.embed([]) == []
-    await embedder.close()
+    assert await embedder.dimensions() == len(vectors[0]) == 384
+    with pytest.raises(NotFound, match="all-minilm-l6-v2"):
+        provider.embedder("other")
+    await provider.close()
 
 
 async def test_several_tools_and_hard_schemas_end_in_a_valid_call(local_socket: Path) -> None:

@@ -1,59 +1,136 @@
-"""Handles, listings, and providers that are out of order."""
+"""Providers are built when first used, kept while used, asked seldom, and never in the way when they are dead."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
-from o.errors import InvalidArgument, ModelUnavailable, NotFound
+from o.errors import ModelUnavailable, NotFound
 from o.providers import registry
-from o.providers.base import Profile
+from o.providers.base import Listing
 from o.providers.registry import Providers
 from o.providers.scripted import ScriptedProvider
+from o.providers.spec import ProviderSpec
 
 
-class Dead(ScriptedProvider):
-    closed = False
+class Watched(ScriptedProvider):
+    """Counts what is asked of it."""
 
-    async def models(self) -> dict[str, Profile]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.closed = False
+
+    async def models(self) -> Listing:
+        self.asked += 1
+        return await super().models()
+
+    async def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
+
+
+class Dead(Watched):
+    async def models(self) -> Listing:
+        self.asked += 1
         raise ModelUnavailable("it is out of order")
 
     async def close(self) -> None:
-        self.closed = True
+        await super().close()
         raise ModelUnavailable("it cannot even close")
 
 
-class Stuck(ScriptedProvider):
-    async def models(self) -> dict[str, Profile]:
+class Stuck(Watched):
+    async def models(self) -> Listing:
+        self.asked += 1
         await asyncio.Event().wait()
         raise AssertionError
 
 
-async def test_a_handle_is_split_at_its_first_slash() -> None:
-    scripted = ScriptedProvider()
-    providers = Providers({"scripted": scripted}, {})
-    assert providers.resolve("scripted/a/b") == (scripted, "a/b")
-    assert (await providers.profile("scripted/echo")).context_window == 128_000
-    for bad in ("scripted", "", "/echo", "scripted/"):
-        with pytest.raises(InvalidArgument):
-            providers.resolve(bad)
+SPEC = ProviderSpec("a", "openai")
 
 
-def test_an_unknown_provider_says_what_enables_it() -> None:
-    with pytest.raises(NotFound, match=r"scripted.*OPENAI_API_KEY"):
-        Providers({"scripted": ScriptedProvider()}, {}).resolve("openai/gpt-4o")
-    with pytest.raises(NotFound, match="there are: none"):
-        Providers({}, {}).embedder("local/other")
+def of(*providers: Watched) -> Providers:
+    """A registry that builds these, one after another."""
+    waiting: Iterator[Watched] = iter(providers)
+    return Providers([SPEC], {"openai": lambda spec: next(waiting)})
 
 
-async def test_dead_providers_are_left_out_of_the_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_provider_is_built_once_and_only_when_it_is_used() -> None:
+    watched = Watched()
+    providers = of(watched)
+    for _ in range(2):
+        async with providers.serving(SPEC) as served:
+            assert served is watched
+    await providers.close()
+    assert watched.closed
+
+
+async def test_another_key_is_another_provider() -> None:
+    first, second = Watched(), Watched()
+    providers = of(first, second)
+    async with providers.serving(SPEC) as served, providers.serving(ProviderSpec("a", "openai", api_key="k")) as other:
+        assert (served, other) == (first, second)
+    await providers.close()
+
+
+async def test_a_wire_that_nobody_speaks_is_not_found() -> None:
+    with pytest.raises(NotFound, match="'b'"):
+        async with Providers([], {}).serving(ProviderSpec("b", "groq")):
+            raise AssertionError
+
+
+async def test_a_listing_is_asked_for_once_a_minute_by_all_together() -> None:
+    watched = Watched()
+    providers = of(watched)
+    listings = await asyncio.gather(*(providers.listing(SPEC) for _ in range(5)))
+    assert all(listing is not None and "echo" in listing.language for listing in listings)
+    assert watched.asked == 1
+    providers.forget(SPEC)
+    await providers.listing(SPEC)
+    assert watched.asked == 2
+    await providers.close()
+
+
+@pytest.mark.parametrize("provider", [Dead(), Stuck()])
+async def test_a_dead_provider_says_nothing_and_is_left_alone_for_a_while(
+    provider: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry, "_LISTING_TIMEOUT", 0.05)
-    providers = Providers({"dead": Dead(), "stuck": Stuck(), "scripted": ScriptedProvider()}, {})
-    assert set(await providers.models()) == {"scripted/echo", "scripted/json", "scripted/silent"}
+    providers = of(provider)
+    assert await providers.listing(SPEC) is None
+    assert await providers.listing(SPEC) is None
+    assert provider.asked == 1
+
+
+async def test_the_longest_unused_is_closed_but_never_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_KEPT", 1)
+    used, idle, latest = Watched(), Watched(), Watched()
+    providers = of(used, idle, latest)
+    async with providers.serving(SPEC):
+        for key in ("one", "two"):
+            async with providers.serving(ProviderSpec("a", "openai", api_key=key)):
+                assert not used.closed
+        assert idle.closed
+        assert latest.closed
+    assert not used.closed
+    await providers.close()
 
 
 async def test_all_are_closed_even_if_one_fails() -> None:
     first, second = Dead(), Dead()
+    providers = of(first, second)
+    for spec in (SPEC, ProviderSpec("a", "openai", api_key="k")):
+        async with providers.serving(spec):
+            pass
     with pytest.raises(ModelUnavailable):
-        await Providers({"a": first, "b": second}, {}).close()
+        await providers.close()
     assert first.closed
     assert second.closed
+
+
+def test_a_bucket_tells_neither_key_nor_address() -> None:
+    spec = ProviderSpec("a", "openai", "https://here/v1", "sk-secret")
+    assert "sk-secret" not in spec.bucket + repr(spec)
+    assert spec.bucket == ProviderSpec("b", "openai", "https://here/v1", "sk-secret").bucket
+    assert spec.bucket != ProviderSpec("a", "openai", "https://here/v1", "sk-other").bucket

@@ -1,41 +1,15 @@
-"""Tools by JSON schema: what the model is told, what it may write, how that is read."""
+"""Tools by JSON schema: what the model is told, and what it may write."""
 
 import json
 from datetime import UTC, datetime
-from itertools import count
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from o.domain.json import JsonObject
 from o.domain.messages import Message, ToolCall, ToolReturn
-from o.domain.model import ModelEvent, TextDelta, ToolCallDelta, ToolChoice, ToolSpec
-from o.errors import InvalidReply
-from o.providers.schema_tools import (
-    CallReader,
-    call_schema,
-    demand,
-    describe,
-    in_plain_words,
-    offered,
-    rehearsed,
-    repaired,
-)
+from o.domain.model import ToolChoice, ToolSpec
+from o.providers.schema_tools import call_schema, demand, describe, in_plain_words, offered, rehearsed
 from tests.emulators.requests import LOOK, NOTE, message, request
-
-
-def _read(
-    text: str, *, demanded: bool = False, size: int = 3, tools: tuple[ToolSpec, ...] = (NOTE,)
-) -> list[ModelEvent]:
-    numbers = count(1)
-    reader = CallReader(tools, demanded=demanded, new_id=lambda: f"call_{next(numbers)}")
-    pieces = [text[start : start + size] for start in range(0, len(text), size)]
-    return [event for piece in pieces for event in reader.read(piece)] + list(reader.finish())
-
-
-def _text(events: list[ModelEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def test_what_is_offered() -> None:
@@ -116,79 +90,6 @@ def test_hostile_schemas_become_finite_ones(parameters: JsonObject) -> None:
     assert "$ref" not in text
     assert "maxLength" not in text
     demand((ToolSpec("t", "", parameters),), "")
-
-
-def test_plain_text_passes_at_once() -> None:
-    reader = CallReader((NOTE,), demanded=False, new_id=lambda: "c")
-    assert list(reader.read("Hel")) == [TextDelta("Hel")]
-    assert list(reader.read("lo")) == [TextDelta("lo")]
-    assert list(reader.finish()) == []
-
-
-CALL = '{"tool": "take_note", "arguments": {"text": "milk"}}'
-
-
-@pytest.mark.parametrize("text", [CALL, f"  {CALL}\n", f"```json\n{CALL}\n```", f"```\n{CALL}```"])
-def test_a_call_of_its_own_accord(text: str) -> None:
-    assert _read(text) == [ToolCallDelta(0, "call_1", "take_note", '{"text": "milk"}')]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"tool": "unknown", "arguments": {}}',
-        '{"tool": "take_note", "arguments": []}',
-        '{"a": 1}',
-        "{ not json",
-        "```python\nprint()\n```",
-        "`code`",
-        "",
-    ],
-)
-def test_what_is_no_call_is_a_text(text: str) -> None:
-    events = _read(text)
-    assert _text(events) == text
-    assert not any(isinstance(event, ToolCallDelta) for event in events)
-
-
-@given(st.text(max_size=60), st.integers(1, 7))
-def test_no_text_is_lost(text: str, size: int) -> None:
-    assert _text(_read(text, size=size)) == text
-
-
-def test_a_demanded_call_that_is_cut_off_is_closed() -> None:
-    (event,) = _read('{"tool": "take_note", "arguments": {"text": "mil', demanded=True)
-    assert isinstance(event, ToolCallDelta)
-    assert event.arguments == '{"text": "mil"}'
-    with pytest.raises(InvalidReply):
-        _read("no", demanded=True)
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    )
-)
-def test_a_whole_json_text_needs_no_closing(value: object) -> None:
-    text = json.dumps(value)
-    assert repaired(text) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('{"a": {"b": "c', {"a": {"b": "c"}}),
-        ('{"a": "b\\', {"a": "b"}),
-        ('{"a": 1, "b":', {"a": 1}),
-        ('{"a": 1, "b', {"a": 1}),
-        ('{"a": [1, 2', {"a": [1, 2]}),
-        ('{"a"', {}),
-        ("no", None),
-        ("", None),
-    ],
-)
-def test_what_is_kept_of_a_cut_off_text(text: str, value: object) -> None:
-    assert repaired(text) == value
 
 
 def test_calls_and_returns_become_texts() -> None:

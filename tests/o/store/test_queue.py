@@ -42,7 +42,8 @@ async def reply(
     store: Store, at: StepRef, asked: turn.Asking, said: ModelReply = SAID, planned: loop.Plan | None = None
 ) -> StepRef | None:
     async with store.transaction() as tx:
-        _, start = await turn.answer(tx, at, asked, ids.new("message"), said, planned or loop.Plan(stop="end_turn"))
+        answered = turn.Answered(ids.new("message"), said, "scripted/json")
+        _, start = await turn.answer(tx, at, asked, answered, planned or loop.Plan(stop="end_turn"))
     return start
 
 
