@@ -1,14 +1,14 @@
 """From a handle to those who serve it: an organisation's own providers and aliases, then what the environment names."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from o.contracts.models import Category
 from o.errors import InvalidArgument, ModelError, NotFound
 from o.keyring import Keyring, KeyUnusable
 from o.providers.base import Listing, Profile
-from o.providers.registry import Providers
+from o.providers.registry import Heard, Providers
 from o.providers.spec import ProfileChange, ProviderSpec
 from o.store.records import ProviderRecord
 from o.store.repositories.providers import Snapshot, key_context
@@ -42,15 +42,32 @@ class Card:
 
     profile: Profile
     provider_type: str
-    category: str
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a provider is: what it has, or the code and words of why it says nothing."""
+
+    name: str
+    provider_type: str
+    category: Category
+    models: int = 0
+    embeddings: int = 0
+    code: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All that can be asked now, by handle: language models, and embedding models with their dimensions."""
+    """All that can be asked now, by handle: language models, and embedding models with their dimensions.
+
+    `providers` are all of them, those that say nothing too.
+    """
 
     models: Mapping[str, Card] = field(default_factory=dict)
     embeddings: Mapping[str, int] = field(default_factory=dict)
+    providers: Sequence[State] = ()
 
 
 class Routing:
@@ -87,9 +104,10 @@ class Routing:
     async def models(self, org_id: str) -> Catalog:
         """What an organisation can ask now. A provider that fails, or takes 2 s, is left out."""
         snapshot = await self._snapshot(org_id)
-        specs = self._specs(snapshot)
-        listings = await asyncio.gather(*map(self._providers.listing, specs.values()))
-        there = [(spec, listing) for spec, listing in zip(specs.values(), listings, strict=True) if listing is not None]
+        specs, states = self._specs(snapshot)
+        heard = await asyncio.gather(*map(self._providers.listing, specs.values()))
+        states += map(_state, specs.values(), heard)
+        there = [(spec, said.listing) for spec, said in zip(specs.values(), heard, strict=True) if said.listing]
         models = {
             f"{spec.name}/{name}": _card(spec, profile)
             for spec, listing in there
@@ -102,7 +120,7 @@ class Routing:
             served = next((models[target] for target in targets if target in models), None)
             if served is not None:
                 models[alias] = served
-        return Catalog(models, embeddings)
+        return Catalog(models, embeddings, sorted(states, key=lambda state: state.name))
 
     async def describe(self, org_id: str, handle: str) -> Card:
         """What is known of one model. Raises NotFound, InvalidArgument, ModelError."""
@@ -129,7 +147,8 @@ class Routing:
 
     async def forget(self, org_id: str) -> None:
         """Ask all providers of an organisation anew when next somebody wants to know what they have."""
-        for spec in self._specs(await self._snapshot(org_id)).values():
+        specs, _ = self._specs(await self._snapshot(org_id))
+        for spec in specs.values():
             self._providers.forget(spec)
 
     async def _snapshot(self, org_id: str, draft: str | None = None) -> Snapshot:
@@ -150,14 +169,16 @@ class Routing:
                 found[f"{spec.name}/{name}"] = task.result()
         return found
 
-    def _specs(self, snapshot: Snapshot) -> dict[str, ProviderSpec]:
-        """By name; an organisation's own before those of the environment. One whose key does not open is left out."""
-        specs = dict(self._providers.specs)
+    def _specs(self, snapshot: Snapshot) -> tuple[dict[str, ProviderSpec], list[State]]:
+        """By name, an organisation's own before those of the environment; and those whose key does not open."""
+        specs, locked = dict(self._providers.specs), []
         for record in snapshot.providers:
             specs.pop(record.name, None)
-            with suppress(KeyUnusable):  # whoever names it is told
+            try:
                 specs[record.name] = self._spec(record)
-        return specs
+            except KeyUnusable as error:
+                locked.append(State(record.name, record.provider_type, "byok", code=error.code, message=error.message))
+        return specs, locked
 
     def _route(self, handle: str, own: Mapping[str, ProviderRecord]) -> Route:
         name, _, model = handle.partition("/")
@@ -208,4 +229,21 @@ class Routing:
 
 
 def _card(spec: ProviderSpec, profile: Profile) -> Card:
-    return Card(profile, spec.preset or spec.wire, "byok" if spec.guarded else "base")
+    return Card(profile, spec.preset or spec.wire, _category(spec))
+
+
+def _state(spec: ProviderSpec, heard: Heard) -> State:
+    listing = heard.listing or Listing()
+    return State(
+        spec.name,
+        spec.preset or spec.wire,
+        _category(spec),
+        len(listing.language),
+        len(listing.embedding),
+        heard.code,
+        heard.message,
+    )
+
+
+def _category(spec: ProviderSpec) -> Category:
+    return "byok" if spec.guarded else "base"

@@ -8,6 +8,7 @@ from o.errors import InvalidArgument, NotFound
 
 # Seconds: lists change when a provider is configured, which is rare; a card that was found stays true.
 _LIST_TTL = 60.0
+_PARTIAL_TTL = 3.0  # of a list in which somebody is missing, who may answer soon
 _CARD_TTL = 600.0
 
 # Organisations, and cards of one, that are remembered.
@@ -44,8 +45,10 @@ class Catalogue:
     async def all(self, *, fresh: bool = False) -> ModelCards:
         """All models that answer now. Raises Unavailable."""
         now = time.monotonic()
-        if fresh or self._lists is None or now - self._lists[0] > _LIST_TTL:
-            self._lists = now, await self._source.model_cards(self._org_id, fresh=fresh)
+        if fresh or self._lists is None or now > self._lists[0]:
+            cards = await self._source.model_cards(self._org_id, fresh=fresh)
+            whole = all(provider.code is None for provider in cards.providers)
+            self._lists = now + (_LIST_TTL if whole else _PARTIAL_TTL), cards
         return self._lists[1]
 
     async def model(self, handle: str) -> ModelCard:

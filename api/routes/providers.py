@@ -13,9 +13,11 @@ from api.schemas.providers import (
     CheckProvider,
     CreateProvider,
     Provider,
+    ProviderStatus,
     UpdateProvider,
     key_hint,
     print_provider,
+    print_state,
     stored_models,
 )
 from o import ids
@@ -51,6 +53,12 @@ async def list_providers(
     what = ProviderFilter(name, provider_type, after, before, limit, order)
     async with caller.transaction() as tx:
         return Json([print_provider(record) for record in await tx.providers.list(what)])
+
+
+@router.get("/status", operation_id="list_provider_states", response_model=list[ProviderStatus], responses=documented())
+async def list_provider_states(caller: Asking) -> Json:
+    """How every provider is, those of the server's environment too: what it has, or why it says nothing."""
+    return Json([print_state(state) for state in (await caller.catalogue.all()).providers])
 
 
 @router.post("/", operation_id="create_provider", response_model=Provider, responses=documented(409))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from api.responses import timestamp
 from api.schemas.common import Body, Count, Flag, FreeJson, Name, Shape
-from o.contracts.models import PROVIDER_TYPES
+from o.contracts.models import PROVIDER_TYPES, ProviderState
 from o.domain.json import JsonObject
 from o.store.records import AliasRecord, ProviderRecord
 
@@ -201,4 +201,28 @@ def print_alias(record: AliasRecord) -> JsonObject:
         "targets": record.targets,
         "created_at": timestamp(record.created_at),
         "updated_at": timestamp(record.updated_at),
+    }
+
+
+class ProviderStatus(Shape):
+    """How a provider is now."""
+
+    name: str
+    provider_type: str
+    provider_category: Literal["base", "byok"]
+    status: Literal["ok", "error"]
+    models: int
+    embedding_models: int
+    error: JsonObject | None = None
+
+
+def print_state(state: ProviderState) -> JsonObject:
+    return {
+        "name": state.name,
+        "provider_type": state.provider_type,
+        "provider_category": state.provider_category,
+        "status": "ok" if state.code is None else "error",
+        "models": state.models,
+        "embedding_models": state.embeddings,
+        "error": None if state.code is None else {"type": state.code, "message": state.message},
     }

@@ -66,6 +66,7 @@ def run_all(local: Local) -> list[Finding]:
         "Temporal": temporal_server,
         "API": api,
         "workers": workers,
+        "providers": providers,
         "local model": local_model,
     }
     return [_finding(part, check, local) for part, check in checks.items()]
@@ -140,6 +141,16 @@ def api(local: Local) -> str:
 def workers(local: Local) -> str:
     """Somebody polls every task queue."""
     return asyncio.run(_workers(local))
+
+
+def providers(local: Local) -> str:
+    """All providers of models say what they have."""
+    with Api(local.settings, timeout=30.0) as client:
+        states = client.get("/v1/providers/status")
+    if silent := [state for state in states if state["error"]]:
+        said = "; ".join(f"{state['name']}: {state['error']['message']}" for state in silent)
+        raise Wrong(said, "mend the variable or the server, or remove it (`o providers rm NAME`)")
+    return ", ".join(f"{state['name']} ({state['models']})" for state in states)
 
 
 def local_model(local: Local) -> str:

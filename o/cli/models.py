@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from o.cli.client import Api
-from o.cli.output import Json, emit, table
+from o.cli.output import Json, emit, table, warn
 from o.settings import Settings
 
 
@@ -16,6 +16,7 @@ def models(
     """List the models that can be asked now: what they take and do, and their price in USD per million tokens."""
     with Api(Settings.load()) as api:
         found = api.get("/v1/models/embedding" if embedding else "/v1/models/")
+        states = [] if json else api.get("/v1/providers/status")
     if json:
         emit(found)
     elif embedding:
@@ -36,6 +37,9 @@ def models(
                 for model in found
             ],
         )
+    for state in states:
+        if state["error"]:
+            warn(f"{state['name']} is left out: {state['error']['message']}")
 
 
 def _yes(flag: bool) -> str:

@@ -50,6 +50,30 @@ def list_providers(json: Json = False) -> None:
 
 
 @app.command()
+def status(json: Json = False) -> None:
+    """Tell how every provider is, those of the environment too: what it has, or why it says nothing."""
+    with Api(Settings.load()) as api:
+        found = api.get("/v1/providers/status")
+    if json:
+        emit(found)
+        return
+    table(
+        ("name", "type", "whose", "models", "embedding models", ""),
+        [
+            (
+                one["name"],
+                one["provider_type"],
+                "the environment's" if one["provider_category"] == "base" else "yours",
+                one["models"],
+                one["embedding_models"],
+                "ok" if one["error"] is None else one["error"]["message"],
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Name of the provider: its models are NAME/MODEL.")],
     provider_type: Annotated[

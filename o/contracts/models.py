@@ -90,8 +90,21 @@ class EmbeddingCard(Contract):
     display_name: str | None = None
 
 
+class ProviderState(Contract):
+    """How a provider is: how many models it has, or the code and words of why it says nothing."""
+
+    name: str
+    provider_type: str
+    provider_category: Category
+    models: int = 0
+    embeddings: int = 0
+    code: str | None = None
+    message: str | None = None
+
+
 class ModelCards(Contract):
-    """All models that can be asked now."""
+    """All models that can be asked now, and how every provider is."""
 
     models: tuple[ModelCard, ...] = ()
     embeddings: tuple[EmbeddingCard, ...] = ()
+    providers: tuple[ProviderState, ...] = ()

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from o.errors import ModelError, NotFound
+from o.errors import ModelError, ModelTimeout, NotFound
 from o.providers.base import Listing, Provider
 from o.providers.spec import ProviderSpec
 
 Builder = Callable[[ProviderSpec], Provider]
 
-# Seconds: what a provider may take to say what it has, how long that is believed, how long a silent one is left alone.
-_LISTING_TIMEOUT = 2.0
+# Seconds: how long somebody who wants to know what a provider has waits for it, and how long it is listened to: its SDK
+# may have to be loaded first.
+_LISTING_WAIT = 2.0
+_LISTING_TIMEOUT = 15.0
+# Seconds that is believed, and that a provider which says nothing is left alone.
 _LISTING_TTL = 60.0
 _SILENCE_TTL = 30.0
 
@@ -30,11 +33,13 @@ class _Built:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What a provider said it has, or None for silence, and until when that is believed."""
+class Heard:
+    """What a provider said it has; or None, and why: the error's code and its words."""
 
-    listing: Listing | None
-    until: float
+    listing: Listing | None = None
+    code: str | None = None
+    message: str | None = None
+    until: float = 0.0
 
 
 class Providers:
@@ -49,8 +54,8 @@ class Providers:
         self._builders = builders
         self._built: dict[ProviderSpec, _Built] = {}
         self._specs = {spec.name: spec for spec in specs}
-        self._heard: dict[ProviderSpec, _Heard] = {}
-        self._asking: dict[ProviderSpec, asyncio.Task[Listing | None]] = {}
+        self._heard: dict[ProviderSpec, Heard] = {}
+        self._asking: dict[ProviderSpec, asyncio.Task[Heard]] = {}
         self._dimensions: dict[tuple[ProviderSpec, str], int] = {}
 
     @property
@@ -74,14 +79,20 @@ class Providers:
             built.uses -= 1
             await self._close_unused()
 
-    async def listing(self, spec: ProviderSpec) -> Listing | None:
-        """What a provider has, as it said within the last minute; None while it does not say. Takes 2 s at most."""
+    async def listing(self, spec: ProviderSpec) -> Heard:
+        """What a provider said it has within the last minute. Takes 2 s at most; who is slower is still listened to."""
         heard = self._heard.get(spec)
         if heard is not None and time.monotonic() < heard.until:
-            return heard.listing
+            return heard
         if spec not in self._asking:  # everybody who asks meanwhile waits for the same answer
             self._asking[spec] = asyncio.create_task(self._ask(spec))
-        return await asyncio.shield(self._asking[spec])
+        asking = self._asking[spec]
+        await asyncio.wait({asking}, timeout=_LISTING_WAIT)
+        if asking.done():
+            return asking.result()
+        if heard is not None and heard.listing is not None:
+            return heard
+        return Heard(code=ModelTimeout.code, message=f"{spec.name} has not said yet what it has")
 
     async def dimensions(self, spec: ProviderSpec, model: str) -> int:
         """How long an embedding model's vectors are. Raises NotFound, ModelError."""
@@ -110,18 +121,17 @@ class Providers:
             raise NotFound(f"nobody here speaks the wire of the provider '{spec.name}' ({spec.wire})")
         return builder(spec)
 
-    async def _ask(self, spec: ProviderSpec) -> Listing | None:
-        listing: Listing | None = None
+    async def _ask(self, spec: ProviderSpec) -> Heard:
         try:
             async with asyncio.timeout(_LISTING_TIMEOUT), self.serving(spec) as provider:
-                listing = await provider.models()
-        except (ModelError, NotFound, TimeoutError):
-            listing = None  # it is left out, and asked again after a while
+                heard = Heard(await provider.models(), until=time.monotonic() + _LISTING_TTL)
+        except (ModelError, NotFound, TimeoutError) as error:
+            known = ModelTimeout(f"{spec.name} did not say what it has") if isinstance(error, TimeoutError) else error
+            heard = Heard(code=known.code, message=known.message, until=time.monotonic() + _SILENCE_TTL)
         finally:
             del self._asking[spec]
-        ttl = _SILENCE_TTL if listing is None else _LISTING_TTL
-        self._heard[spec] = _Heard(listing, time.monotonic() + ttl)
-        return listing
+        self._heard[spec] = heard
+        return heard
 
     async def _close_unused(self) -> None:
         """Close the longest unused while there are too many."""

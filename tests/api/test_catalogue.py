@@ -130,3 +130,18 @@ async def test_an_embedding_model_that_no_list_names_is_asked_for_by_itself() ->
             await catalogue.model(handle)
         with pytest.raises(InvalidArgument):
             await catalogue.embedding(handle)
+
+
+async def test_every_provider_is_told_of_also_who_says_nothing(
+    http: httpx.AsyncClient, vendor: openai_server.Emulator
+) -> None:
+    made = {"name": "mine", "provider_type": "openai", "base_url": vendor.url, "api_key": "sk-wrong-key-0123456789"}
+    assert (await http.post("/v1/providers/", json=made)).status_code == 200
+    states = {state["name"]: state for state in (await http.get("/v1/providers/status")).json()}
+    assert (states["openai"]["status"], states["openai"]["error"]) == ("ok", None)
+    assert states["openai"]["models"] > 0
+    assert (states["mine"]["status"], states["mine"]["provider_category"]) == ("error", "byok")
+    assert states["mine"]["error"]["type"] == "llm_authentication"
+    assert "o providers rotate mine" in states["mine"]["error"]["message"]
+    assert states["local"]["error"]["type"] == "llm_unavailable"
+    assert not any(handle.startswith(("mine/", "local/")) for handle in await _handles(http))

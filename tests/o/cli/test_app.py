@@ -111,6 +111,6 @@ def test_the_doctor_names_a_fix_for_everything_that_is_missing(
         monkeypatch.setenv(name, str(ports.free()))
     assert _run("doctor", "--json") == 1
     findings = json.loads(capsys.readouterr().out)
-    assert len(findings) == 9
+    assert len(findings) == 10
     assert [finding["part"] for finding in findings if finding["ok"]] == ["ports"]
     assert all(finding["fix"] for finding in findings if not finding["ok"])

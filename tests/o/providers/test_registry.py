@@ -84,7 +84,7 @@ async def test_a_listing_is_asked_for_once_a_minute_by_all_together() -> None:
     watched = Watched()
     providers = of(watched)
     listings = await asyncio.gather(*(providers.listing(SPEC) for _ in range(5)))
-    assert all(listing is not None and "echo" in listing.language for listing in listings)
+    assert all(heard.listing is not None and "echo" in heard.listing.language for heard in listings)
     assert watched.asked == 1
     providers.forget(SPEC)
     await providers.listing(SPEC)
@@ -92,15 +92,39 @@ async def test_a_listing_is_asked_for_once_a_minute_by_all_together() -> None:
     await providers.close()
 
 
-@pytest.mark.parametrize("provider", [Dead(), Stuck()])
-async def test_a_dead_provider_says_nothing_and_is_left_alone_for_a_while(
-    provider: Watched, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("provider", "says"), [(Dead(), "out of order"), (Stuck(), "did not say")])
+async def test_a_dead_provider_is_told_of_and_left_alone_for_a_while(
+    provider: Watched, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "_LISTING_TIMEOUT", 0.05)
     providers = of(provider)
-    assert await providers.listing(SPEC) is None
-    assert await providers.listing(SPEC) is None
+    for _ in range(2):
+        heard = await providers.listing(SPEC)
+        assert heard.listing is None
+        assert heard.message is not None and says in heard.message
     assert provider.asked == 1
+
+
+async def test_who_is_slow_is_still_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK that is loaded for the first time takes longer than anybody wants to wait for a list."""
+    monkeypatch.setattr(registry, "_LISTING_WAIT", 0.01)
+    spoken = asyncio.Event()
+
+    class Slow(Watched):
+        async def models(self) -> Listing:
+            await spoken.wait()
+            return await super().models()
+
+    slow = Slow()
+    providers = of(slow)
+    heard = await providers.listing(SPEC)
+    assert heard.listing is None
+    assert heard.message is not None and "not said yet" in heard.message
+    spoken.set()
+    monkeypatch.setattr(registry, "_LISTING_WAIT", 5.0)
+    assert (await providers.listing(SPEC)).listing is not None
+    assert slow.asked == 1
+    await providers.close()
 
 
 async def test_the_longest_unused_is_closed_but_never_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
