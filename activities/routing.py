@@ -19,13 +19,6 @@ _DIMENSIONS_TIMEOUT = 2.0
 
 _KEYS_REMEMBERED = 1_000
 
-_ENABLED_BY = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "groq": "GROQ_API_KEY",
-    "ollama": "OLLAMA_BASE_URL",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -188,7 +181,8 @@ class Routing:
             return Route(handle, self._spec(record), model)
         if (spec := self._providers.specs.get(name)) is None:
             known = ", ".join(sorted({*own, *self._providers.specs})) or "none"
-            fix = f"; set {_ENABLED_BY[name]} to enable it" if name in _ENABLED_BY else ""
+            variable = self._providers.enabled_by.get(name)
+            fix = f"; set {variable} for the workers to enable it" if variable else "; `o providers add` adds one"
             raise NotFound(f"there is no provider '{name[:40]}' (there are: {known}){fix}")
         return Route(handle, spec, model)
 

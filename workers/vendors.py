@@ -28,7 +28,9 @@ def providers_from(settings: Settings) -> Providers:
     """The providers of a worker."""
     guard = Guard(parse_allowed(settings.allowed_hosts))
     local = LocalProvider(settings.local_model_socket, built_in=settings.local_model is None)
-    return Providers(specs_from(settings), builders(guard, local, settings.scripted_journal))
+    enabled_by = {name: preset.key_variable or preset.url_variable or "" for name, preset in PRESETS.items()}
+    enabled_by |= {wire: variable(f"{wire}_{'base_url' if wire == 'ollama' else 'api_key'}") for wire in _VENDORS}
+    return Providers(specs_from(settings), builders(guard, local, settings.scripted_journal), enabled_by)
 
 
 def builders(guard: Guard, local: LocalProvider, journal: Path | None) -> dict[str, Builder]:

@@ -16,7 +16,7 @@ MAX_DEFAULT_WINDOW = 128_000
 Temperature = Annotated[StrictFloat | StrictInt, Field(ge=0, le=2)]
 Penalty = Annotated[StrictFloat | StrictInt, Field(ge=-2, le=2)]
 Verbosity = Literal["low", "medium", "high"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 # The wire's closed lists have no word for some of ours: the nearest relative stands in, and that is OpenAI for whatever
 # speaks its wire. These are words that the lists have.
@@ -238,15 +238,26 @@ def print_config(config: JsonObject, response_format: JsonObject | None) -> Json
 def print_settings(config: JsonObject, response_format: JsonObject | None) -> JsonObject:
     """The same configuration as `model_settings`, derived anew at every read."""
     provider = config.get("provider_type") or config["handle"].split("/", 1)[0]
-    return {
+    common = {
         "provider_type": provider if provider in _SETTINGS_TYPES else "openai",
         "max_output_tokens": _or(config.get("max_tokens"), config.get("max_output_tokens")),
         "parallel_tool_calls": bool(config.get("parallel_tool_calls")),
         "temperature": _or(config.get("temperature"), 1.0),
-        "reasoning": {"reasoning_effort": config.get("reasoning_effort") or "minimal"},
         "strict": bool(config.get("strict")),
         "response_format": response_format,
+        **given(**{name: config.get(name) for name in ("top_p", "frequency_penalty", "seed", "verbosity")}),
     }
+    if provider == "anthropic":
+        return common | {"effort": config.get("reasoning_effort"), "thinking": _thinking(config)}
+    return common | {"reasoning": {"reasoning_effort": config.get("reasoning_effort") or "minimal"}}
+
+
+def _thinking(config: JsonObject) -> JsonObject | None:
+    """What was said of thinking; None while the model does as its vendor has it."""
+    if config.get("enable_reasoner") is None:
+        return None
+    budget = config.get("max_reasoning_tokens") or None
+    return {"type": "enabled" if config["enable_reasoner"] else "disabled", "budget_tokens": budget}
 
 
 def print_model(card: ModelCard) -> JsonObject:

@@ -18,7 +18,7 @@ _WORDS = {
     "invalid_llm_response": "the model answered something that is no reply",
     "llm_api_error": "the model's provider failed",
     "context_window_overflow_in_system_prompt": "the agent's system prompt does not fit the model's context window",
-    "insufficient_credits": "the model's provider wants to be paid first",
+    "insufficient_credits": "a budget, or the credit at the provider, is used up",
 }
 
 

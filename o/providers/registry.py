@@ -48,10 +48,17 @@ class Providers:
     Args:
         specs: those that every organisation has; built when first used.
         builders: how to build one, by its wire.
+        enabled_by: the environment variable that enables a provider, by its name, for messages.
     """
 
-    def __init__(self, specs: Iterable[ProviderSpec], builders: Mapping[str, Builder]) -> None:
+    def __init__(
+        self,
+        specs: Iterable[ProviderSpec],
+        builders: Mapping[str, Builder],
+        enabled_by: Mapping[str, str] | None = None,
+    ) -> None:
         self._builders = builders
+        self.enabled_by = enabled_by or {}
         self._built: dict[ProviderSpec, _Built] = {}
         self._specs = {spec.name: spec for spec in specs}
         self._heard: dict[ProviderSpec, Heard] = {}

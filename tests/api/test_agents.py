@@ -338,3 +338,25 @@ async def test_other_refusals(http: httpx.AsyncClient) -> None:
         answer = await http.request(method, path)
         assert answer.status_code == status, answer.text
         assert answer.json()["detail"]
+
+
+async def test_settings_of_a_model_are_kept_in_its_vendors_words(http: httpx.AsyncClient) -> None:
+    added = {"name": "claude", "provider_type": "anthropic", "api_key": "sk-ant-nobody-is-asked-with-it"}
+    assert (await http.post("/v1/providers/", json=added)).status_code == 200
+    settings = {
+        "provider_type": "anthropic",
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+        "effort": "max",
+        "max_output_tokens": 8000,
+    }
+    made = await http.post("/v1/agents/", json={"model": "claude/claude-haiku-4-5", "model_settings": settings})
+    assert made.status_code == 200, made.text
+    assert settings.items() <= made.json()["model_settings"].items()
+    assert "reasoning" not in made.json()["model_settings"]
+    moved = await http.patch(
+        f"/v1/agents/{made.json()['id']}",
+        json={"model": "scripted/json", "model_settings": {"seed": 7, "top_p": 0.5, "verbosity": "low"}},
+    )
+    assert {"seed": 7, "top_p": 0.5, "verbosity": "low"}.items() <= moved.json()["model_settings"].items()
+    assert moved.json()["model_settings"]["reasoning"] == {"reasoning_effort": "minimal"}
+    assert "thinking" not in moved.json()["model_settings"]
