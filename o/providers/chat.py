@@ -17,6 +17,7 @@ from o.providers.embedding import ChatEmbedder
 from o.providers.failures import failure
 from o.providers.listings import Listed, read_listing
 from o.providers.reply_reader import ReplyReader
+from o.providers.responses import Responses
 from o.providers.sdk import Sdk
 from o.providers.spec import ProfileChange
 
@@ -38,6 +39,7 @@ class ChatProvider:
         root: what the SDK's paths begin with, where its base URL does not end where the wire begins.
         listing: where the models are listed: a path or a whole URL.
         embeds: whether it has embedding models at all.
+        responses: the other wire of its author, for the models that are asked over it.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class ChatProvider:
         root: str = "",
         listing: str = "/models",
         embeds: bool = True,
+        responses: Responses | None = None,
     ) -> None:
         self._sdk, self._name, self._dialect = sdk, name, dialect
         self._known, self._changes = known, changes
-        self._root, self._listing, self._embeds = root, listing, embeds
+        self._root, self._listing, self._embeds, self._responses = root, listing, embeds, responses
         self._listed: Mapping[str, Listed] = {}
         self._listed_at = self._failed_at = -math.inf
 
@@ -77,21 +80,17 @@ class ChatProvider:
         profile = await self.profile(request.model)
         known = self._known(request.model)
         dialect = known.dialect if known else self._dialect
-        body = request_body(request, profile, dialect)
-        chunks = ChunkReader(request.model)
         reply = ReplyReader.of(request, profile, weak=dialect.weak, new_id=_new_call_id)
-        answer = self._sdk.stream(f"{self._root}/chat/completions", body)
+        if self._responses is not None and self._responses.serves(request.model):
+            events = self._responses.events(request, profile, dialect)
+        else:
+            events = self._completion(request, profile, dialect)
         try:
-            async for chunk in answer:
-                self._require_no_error(chunk)
-                for event in chunks.read(chunk):
-                    for read in reply.read(event):
-                        yield read
-            for event in chunks.finish():
+            async for event in events:
                 for read in reply.finish(event) if isinstance(event, Finished) else reply.read(event):
                     yield read
         finally:
-            await answer.aclose()
+            await events.aclose()
 
     def embedder(self, model: str) -> Embedder:
         if not self._embeds:
@@ -101,6 +100,22 @@ class ChatProvider:
 
     async def close(self) -> None:
         await self._sdk.close()
+
+    async def _completion(
+        self, request: ModelRequest, profile: Profile, dialect: Dialect
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """The events of a chat completion, before any look into its texts."""
+        chunks = ChunkReader(request.model)
+        answer = self._sdk.stream(f"{self._root}/chat/completions", request_body(request, profile, dialect))
+        try:
+            async for chunk in answer:
+                self._require_no_error(chunk)
+                for event in chunks.read(chunk):
+                    yield event
+            for event in chunks.finish():
+                yield event
+        finally:
+            await answer.aclose()
 
     def _profile(self, model: str) -> Profile:
         known = self._known(model)

@@ -1,17 +1,19 @@
-"""The official SDK of OpenAI as the client of any server that speaks its chat completions."""
+"""The official SDK of OpenAI as the client of any server that speaks its chat completions, or Responses."""
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from o.providers.chat import ChatProvider
 from o.providers.dialects import Dialect, Known
+from o.providers.responses import Responses
 from o.providers.sdk import Sdk
 from o.providers.spec import ProviderSpec
 
 # Seconds. A reasoning model may think for minutes before its first chunk.
 FIRST_TIMEOUT = 300.0
 IDLE_TIMEOUT = 60.0
+_OWN_HOST = "api.openai.com"
 
 
 def openai_chat(
@@ -20,6 +22,7 @@ def openai_chat(
     dialect: Dialect,
     known: Callable[[str], Known | None],
     *,
+    responses: Callable[[str], bool] | None = None,
     transport: Callable[[], Any] | None,
     first_timeout: float,
     idle_timeout: float,
@@ -29,6 +32,7 @@ def openai_chat(
     Args:
         dialect: how the server speaks.
         known: what is known of a model by its name.
+        responses: whether a model is asked over the Responses API; None: the server has none.
         transport: makes an httpx2 transport, where plain TCP will not do (a guard, a unix socket).
         first_timeout: seconds until the first chunk.
         idle_timeout: seconds between two chunks.
@@ -46,6 +50,7 @@ def openai_chat(
         idle_timeout=idle_timeout,
         transport=transport,
     )
+    host = urlsplit(base_url).hostname
     return ChatProvider(
         sdk,
         name=spec.name,
@@ -53,4 +58,12 @@ def openai_chat(
         known=known,
         changes=dict(spec.changes),
         listing=urljoin(base_url.rstrip("/") + "/", dialect.listing),
+        responses=responses
+        and Responses(
+            sdk,
+            name=spec.name,
+            refusals=dialect.refusals,
+            signer="openai" if host == _OWN_HOST else f"openai@{host}",
+            serves=responses,
+        ),
     )

@@ -9,22 +9,24 @@ from o.domain.price import Price
 from o.providers.base import Profile
 from o.providers.dialects import Dialect, Known, nearest
 
-# Of what the vendor's listing names, these are no chat models, or speak the Responses API alone (the SDK's
-# `ResponsesModel`: -pro, codex, deep-research, computer-use, cyber, rosalind, daybreak).
+# Of what the vendor's listing names, these are no chat models, work with tools of the vendor's alone (deep-research,
+# computer-use), are for enrolled organisations (cyber, daybreak, rosalind), or cannot stream: the first `-pro` models
+# answer after minutes of silence.
 NOT_CHAT = (
     "audio",
     "babbage",
-    "codex",
     "computer-use",
     "cyber",
     "dall-e",
     "davinci",
     "daybreak",
     "deep-research",
+    "gpt-5-pro",
     "image",
     "-instruct",
     "moderation",
-    "-pro",
+    "o1-pro",
+    "o3-pro",
     "realtime",
     "rosalind",
     "search",
@@ -46,22 +48,30 @@ EMBEDDING_DIMENSIONS: Mapping[str, int] = {
 def openai_models(base: Dialect) -> Mapping[str, Known]:
     """The vendor's models by the start of their names, each with its own way of `base`.
 
+    Those that reason are for the Responses API (https://developers.openai.com/api/docs/guides/reasoning). What chat
+    completions refuse them is for gateways that have nothing else.
+
     From https://developers.openai.com/api/docs/models and /pricing, 2026-11-21: USD per million tokens, standard
     processing.
     """
-    # `verbosity` and reasoning came with gpt-5; what was before refuses the words.
-    plain = replace(base, fields={**base.fields, "verbosity": None})
+    # `verbosity` and reasoning came with gpt-5; what was before refuses the words. `phase` came with gpt-5.3-codex.
+    unphased = replace(base, fields={**base.fields, "phase": None})
+    plain = replace(unphased, fields={**unphased.fields, "verbosity": None})
     old = replace(plain, efforts=nearest("low", "medium", "high"))
     o_series = replace(old, fields={**old.fields, "parallel_tool_calls": None})  # it refuses the word
-    first = replace(base, efforts=nearest("minimal", "low", "medium", "high"))
-    second = replace(base, efforts=nearest("none", "low", "medium", "high"))
-    third = replace(base, efforts=nearest("none", "low", "medium", "high", "xhigh"))
+    first = replace(unphased, efforts=nearest("minimal", "low", "medium", "high"))
+    second = replace(unphased, efforts=nearest("none", "low", "medium", "high"))
+    third = replace(unphased, efforts=nearest("none", "low", "medium", "high", "xhigh"))
+    codex = replace(plain, efforts=nearest("low", "medium", "high"))
+    long_codex = replace(plain, efforts=nearest("low", "medium", "high", "xhigh"))
     # On chat completions these take tools only when they do not think, and they think unless told not to:
     # https://developers.openai.com/api/docs/models/gpt-6-sol.md
-    fourth = replace(third, thoughtless="tools")
+    fourth = replace(base, efforts=third.efforts, thoughtless="tools")
     sixth = replace(fourth, efforts=nearest("none", "low", "medium", "high", "xhigh", "max"))
-    # These always think (https://developers.openai.com/api/docs/models/gpt-6.2-sol.md), so they take no tools here.
-    ever = replace(base, efforts=nearest("low", "medium", "high", "xhigh", "max"))
+    # These always think: https://developers.openai.com/api/docs/models/gpt-6.2-sol.md
+    ever = replace(fourth, efforts=nearest("low", "medium", "high", "xhigh", "max"))
+    pro = replace(unphased, efforts=nearest("medium", "high", "xhigh"))
+    long_pro = replace(fourth, efforts=pro.efforts)
     return {
         "gpt-3.5-turbo": Known(
             _chat(16_385, 4_096, "0.5", "1.5", sees=False, form="json_object", words="cl100k"), plain
@@ -81,23 +91,38 @@ def openai_models(base: Dialect) -> Mapping[str, Known]:
         "gpt-5": Known(_thinker(400_000, "1.25", "10", "0.125"), first),
         "gpt-5-mini": Known(_thinker(400_000, "0.25", "2", "0.025"), first),
         "gpt-5-nano": Known(_thinker(400_000, "0.05", "0.4", "0.005"), first),
+        "gpt-5-chat": Known(_instant("1.25", "10", "0.125", tools="schema"), plain),
+        "gpt-5-codex": Known(_thinker(400_000, "1.25", "10", "0.125"), codex),
         "gpt-5.1": Known(_thinker(400_000, "1.25", "10", "0.125"), second),
+        "gpt-5.1-chat": Known(_instant("1.25", "10", "0.125"), plain),
+        "gpt-5.1-codex": Known(_thinker(400_000, "1.25", "10", "0.125"), codex),
+        "gpt-5.1-codex-max": Known(_thinker(400_000, "1.25", "10", "0.125"), long_codex),
+        "gpt-5.1-codex-mini": Known(_thinker(400_000, "0.25", "2", "0.025"), codex),
         "gpt-5.2": Known(_thinker(400_000, "1.75", "14", "0.175"), third),
+        "gpt-5.2-chat": Known(_instant("1.75", "14", "0.175"), plain),
+        "gpt-5.2-codex": Known(_thinker(400_000, "1.75", "14", "0.175"), long_codex),
+        "gpt-5.2-pro": Known(_thinker(400_000, "21", "168", None, form="text"), pro),
+        "gpt-5.3-chat": Known(_instant("1.75", "14", "0.175"), plain),
+        "gpt-5.3-codex": Known(
+            _thinker(400_000, "1.75", "14", "0.175"), replace(long_codex, fields={**base.fields, "verbosity": None})
+        ),
         "gpt-5.4": Known(_thinker(1_050_000, "2.5", "15", "0.25"), fourth),
         "gpt-5.4-mini": Known(_thinker(400_000, "0.75", "4.5", "0.075"), fourth),
         "gpt-5.4-nano": Known(_thinker(400_000, "0.2", "1.25", "0.02"), fourth),
+        "gpt-5.4-pro": Known(_thinker(1_050_000, "30", "180", None, form="text"), long_pro),
         "gpt-5.5": Known(_thinker(1_050_000, "5", "30", "0.5"), fourth),
+        "gpt-5.5-pro": Known(_thinker(1_050_000, "30", "180", None, form="text"), long_pro),
         "gpt-5.6": Known(_thinker(1_050_000, "4", "20", "0.4", "5"), sixth),  # the name stands for -sol
         "gpt-5.6-terra": Known(_thinker(1_050_000, "2", "12", "0.2", "2.5"), sixth),
         "gpt-5.6-luna": Known(_thinker(1_050_000, "0.2", "1.2", "0.02", "0.25"), sixth),
         "gpt-6-sol": Known(_thinker(1_050_000, "2", "10", "0.2", "2.5"), sixth),
         "gpt-6-luna": Known(_thinker(1_050_000, "0.1", "0.5", "0.01", "0.125"), sixth),
         # Of what comes after, the price alone is not known.
-        "gpt-6": Known(replace(_thinker(1_050_000, "0", "0", "0", tools="schema"), price=None), ever),
-        "gpt-6-astra": Known(_thinker(1_050_000, "10", "50", "1", "12.5", tools="schema"), ever),
-        "gpt-6.1-sol": Known(_thinker(1_050_000, "2", "10", "0.1", "2.5", tools="schema"), ever),
-        "gpt-6.1-terra": Known(_thinker(1_050_000, "1", "5", "0.05", "1.25", tools="schema"), ever),
-        "gpt-6.2-sol": Known(_thinker(1_050_000, "2", "10", "0.1", "2.5", tools="schema"), ever),
+        "gpt-6": Known(replace(_thinker(1_050_000, "0", "0", "0"), price=None), ever),
+        "gpt-6-astra": Known(_thinker(1_050_000, "10", "50", "1", "12.5"), ever),
+        "gpt-6.1-sol": Known(_thinker(1_050_000, "2", "10", "0.1", "2.5"), ever),
+        "gpt-6.1-terra": Known(_thinker(1_050_000, "1", "5", "0.05", "1.25"), ever),
+        "gpt-6.2-sol": Known(_thinker(1_050_000, "2", "10", "0.1", "2.5"), ever),
     }
 
 
@@ -128,27 +153,32 @@ def _chat(
     return Profile(window, output, parallel_tool_calls=True, images=sees, structured=form, tokenizer=words, price=price)
 
 
+def _instant(prompt: str, reply: str, read: str, *, tools: Literal["native", "schema"] = "native") -> Profile:
+    """The model behind a version of ChatGPT (`…-chat-latest`), which does not think aloud."""
+    return replace(_chat(128_000, 16_384, prompt, reply, read), tools=tools, sampling=False)
+
+
 def _thinker(
     window: int,
     prompt: str,
     reply: str,
-    read: str,
+    read: str | None,
     written: str | None = None,
     *,
     output: int = 128_000,
     parallel: bool = True,
     sees: bool = True,
-    tools: Literal["native", "schema"] = "native",
+    form: Literal["json_schema", "text"] = "json_schema",
 ) -> Profile:
     """A model that reasons: it refuses a temperature and its like. Those with a window of a million have two prices."""
     price = _price(prompt, reply, read, written)
     return Profile(
         window,
         output,
-        tools=tools,
         parallel_tool_calls=parallel,
         reasoning=True,
         images=sees,
+        structured=form,
         sampling=False,
         tokenizer="o200k",
         price=_dearer(price) if window > 1_000_000 else price,

@@ -36,9 +36,16 @@ def local_socket() -> Iterator[Path]:
 
 @pytest.fixture
 async def engine(
-    request: pytest.FixtureRequest, store: Store, client: Client, emulated: dict[str, Emulator], tmp_path: Path
+    request: pytest.FixtureRequest,
+    store: Store,
+    client: Client,
+    emulated: dict[str, Emulator],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Engine]:
     """Workers that know every vendor, and a tool that takes whatever a model gives it."""
+    # Only where OpenAI's own service is are its models asked over the wire that suits each.
+    monkeypatch.setattr("o.providers.openai.OPENAI_URL", emulated["openai"].url)
     built = Engine(store, client, StepStarter(client, TIMING), tmp_path / "journal", dict(NATIVE_TOOLS))
 
     async def search(context: ToolContext, arguments: JsonObject) -> str:
@@ -110,13 +117,16 @@ async def moved(http: httpx.AsyncClient, agent: str, model: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-async def test_from_any_provider_to_any_other(http: httpx.AsyncClient, first: str, second: str) -> None:
+async def test_from_any_provider_to_any_other(
+    http: httpx.AsyncClient, emulated: dict[str, Emulator], first: str, second: str
+) -> None:
     agent = await made(http, handle(first))
     await two_turns(http, agent)
     await moved(http, agent, handle(second))
     await two_turns(http, agent)
     steps = (await http.get("/v1/steps/", params={"agent_id": agent, "order": "asc"})).json()
     assert [step["model_handle"] for step in steps] == [handle(first)] * 3 + [handle(second)] * 3
+    assert ("input" in emulated[second].requests[-1]) is (second == "openai-responses")
 
 
 @pytest.mark.timeout(240)

@@ -28,7 +28,10 @@ def listing(flavour: str) -> Any:
 _ENTRIES: dict[str, list[dict[str, Any]]] = {
     "openai": [
         {"id": name, "object": "model", "created": 1715367049, "owned_by": "system"}
-        for name in ("gpt-4o", "gpt-5.2", "gpt-5-pro", "gpt-4o-audio-preview", "whisper-1", "text-embedding-3-small")
+        for name in (
+            *("gpt-4o", "gpt-5.2", "gpt-5.3-codex", "gpt-5.4", "gpt-5.4-pro", "gpt-5-pro", "o3-deep-research"),
+            *("gpt-6-cyber", "gpt-4o-audio-preview", "whisper-1", "text-embedding-3-small"),
+        )
     ],
     "groq": [
         {"id": "llama-3.3-70b-versatile", "active": True, "context_window": 131072, "max_completion_tokens": 32768},

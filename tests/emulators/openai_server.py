@@ -1,4 +1,4 @@
-"""OpenAI's chat wire on a free loopback port; the model's name says which fault the server shows.
+"""OpenAI's wires on a free loopback port; the model's name says which fault the server shows.
 
 `/v1` is OpenAI's own service; `/NAME/v1` is the service of a preset, with its listing and what it refuses.
 """
@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tests.emulators.openai_listings import listing
 from tests.emulators.openai_replies import USAGE, Body, deltas, odd_models, whole
+from tests.emulators.openai_responses import FAULTS, ResponsesWire
 from tests.emulators.openai_rules import refusal
 from tests.emulators.serving import Server, serving
 
@@ -69,8 +70,9 @@ class Emulator:
     Attributes:
         url: of OpenAI's own service.
         root: the same without its path.
-        requests: the bodies of all chat requests, in order.
+        requests: the bodies of all requests for a reply, in order.
         hung_up: set when a client leaves the model `stall`.
+        wire: the Responses API of OpenAI's own service, at the same address.
     """
 
     flavour = "openai"
@@ -79,6 +81,7 @@ class Emulator:
         self.root = self.url = ""
         self.requests: list[dict[str, Any]] = []
         self.hung_up = threading.Event()
+        self.wire = ResponsesWire(self.hung_up)
 
     def routes(self) -> list[Route]:
         services = ["/v1", "/{flavour}/v1"]
@@ -86,6 +89,7 @@ class Emulator:
             *(Route(f"{each}/chat/completions", self.chat, methods=["POST"]) for each in services),
             *(Route(f"{each}/embeddings", self.embeddings, methods=["POST"]) for each in services),
             *(Route(f"{each}/models", self.models) for each in services),
+            Route("/v1/responses", self.responses, methods=["POST"]),
             Route("/api/v0/models", self.models),  # LM Studio's own
         ]
 
@@ -103,6 +107,17 @@ class Emulator:
         if not body.get("stream") or body["model"] == "one-json":
             return JSONResponse(whole(body))
         return StreamingResponse(self._stream(body), media_type="text/event-stream")
+
+    async def responses(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        if (refused := self._refused(request, "openai")) or (refused := self.refusals().get(body["model"])):
+            return refused
+        if why := self.wire.refusal(body):
+            return error(400, why.code, message=f"{why.reason} {KEY} secret words", param=why.param)
+        if not body["stream"] or body["model"] == "one-json":
+            return JSONResponse(self.wire.whole(body))
+        return StreamingResponse(self.wire.stream(body), media_type="text/event-stream")
 
     async def embeddings(self, request: Request) -> Response:
         body = await request.json()
@@ -130,7 +145,7 @@ class Emulator:
 
     def _faulty(self) -> list[str]:
         """The names of all that shows a fault: a server lists every model it has."""
-        return [*(name for name in self.refusals() if name != "no-such-model"), *odd_models(), *_FAULTS]
+        return [*(name for name in self.refusals() if name != "no-such-model"), *odd_models(), *_FAULTS, *FAULTS]
 
     def _flavour(self, request: Request) -> str:
         flavour: str = request.path_params.get("flavour", self.flavour)

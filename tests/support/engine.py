@@ -106,7 +106,7 @@ async def workers_of(
     keyring: Keyring | None = None,
 ) -> AsyncIterator[None]:
     """Workers on these queues, with the scripted model and whatever else is given, until the block ends."""
-    built = builders(Guard(parse_allowed("127.0.0.0/8")), LocalProvider(local_model), journal)
+    built = builders(Guard(parse_allowed("127.0.0.0/8")), lambda: LocalProvider(local_model), journal)
     providers = Providers([ProviderSpec("scripted", "scripted"), *specs], built)
     deps = Deps(store, client, providers, keyring, tools, TIMING, stale_after, 3600.0)
     cancellations = Cancellations(store)

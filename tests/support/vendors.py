@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from o.providers.anthropic import anthropic_provider
@@ -73,9 +74,20 @@ VENDORS = {
             "openai",
             openai_server.running,
             openai_server.KEY,
-            openai_provider,
+            partial(openai_provider, wire="chat"),
             "gpt-4o",
             "gpt-4o-mini",
+            "OPENAI_API_KEY",
+            dialect=OPENAI,
+        ),
+        Vendor(
+            "openai-responses",
+            "openai",
+            openai_server.running,
+            openai_server.KEY,
+            partial(openai_provider, wire="responses"),
+            "gpt-5.4",
+            "gpt-5.4-nano",
             "OPENAI_API_KEY",
             dialect=OPENAI,
         ),

@@ -1,4 +1,4 @@
-"""OpenAI's own service against the emulator: every fault becomes one of our errors, every request part is sent."""
+"""OpenAI's own service on chat completions: every fault becomes one of our errors, every request part is sent."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,7 @@ def _spec(url: str, key: str = KEY, *changes: tuple[str, ProfileChange]) -> Prov
 
 @pytest.fixture
 async def provider(emulator: Emulator) -> AsyncIterator[ChatProvider]:
-    provider = openai_provider(_spec(emulator.url), dialect=OPENAI, first_timeout=5.0, idle_timeout=0.3)
+    provider = openai_provider(_spec(emulator.url), dialect=OPENAI, wire="chat", first_timeout=5.0, idle_timeout=0.3)
     yield provider
     await provider.close()
 
@@ -120,7 +120,7 @@ async def test_the_whole_request_is_sent(provider: ChatProvider, emulator: Emula
 
 
 async def test_a_blind_model_gets_words_for_an_image(provider: ChatProvider, emulator: Emulator) -> None:
-    await reply(provider, request("o3-mini", message("user", (ImagePart(url="http://x/y"),))))
+    await reply(provider, request("gpt-4", message("user", (ImagePart(url="http://x/y"),))))
     assert isinstance(emulator.requests[-1]["messages"][1]["content"], str)
 
 
@@ -135,8 +135,9 @@ async def test_what_the_owner_says_counts(emulator: Emulator) -> None:
 
 async def test_the_listing_leaves_out_what_is_not_for_chat(provider: ChatProvider) -> None:
     listing = await provider.models()
-    assert {"gpt-4o", "gpt-5.2"} <= set(listing.language)
-    assert not {"gpt-5-pro", "gpt-4o-audio-preview", "whisper-1", "text-embedding-3-small"} & set(listing.language)
+    assert {"gpt-4o", "gpt-5.2", "gpt-5.3-codex", "gpt-5.4-pro"} <= set(listing.language)
+    assert not {"gpt-5-pro", "o3-deep-research", "gpt-6-cyber"} & set(listing.language)
+    assert not {"gpt-4o-audio-preview", "whisper-1", "text-embedding-3-small"} & set(listing.language)
     assert listing.embedding == ("text-embedding-3-small",)
     assert listing.language["gpt-4o"].context_window == 128_000
 

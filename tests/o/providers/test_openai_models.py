@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -25,6 +25,21 @@ from tests.emulators.requests import NOTE, reply, request
 @pytest.fixture
 async def provider(emulator: Emulator) -> AsyncIterator[ChatProvider]:
     provider = openai_provider(ProviderSpec("openai", "openai", emulator.url, KEY), dialect=OPENAI)
+    yield provider
+    await provider.close()
+
+
+@pytest.fixture
+async def chat(emulator: Emulator) -> AsyncIterator[ChatProvider]:
+    """The own service, asked over chat completions whatever the model."""
+    provider = openai_provider(ProviderSpec("openai", "openai", emulator.url, KEY), dialect=OPENAI, wire="chat")
+    yield provider
+    await provider.close()
+
+
+@pytest.fixture
+async def gateway(emulator: Emulator) -> AsyncIterator[ChatProvider]:
+    provider = openai_provider(ProviderSpec("mine", "openai", emulator.url, KEY))
     yield provider
     await provider.close()
 
@@ -54,43 +69,73 @@ def test_the_nearest_effort() -> None:
         ("gpt-5.6-terra", "max", "max"),
         ("gpt-6-astra", "none", "low"),
         ("gpt-6.2-sol", "high", "high"),
-        ("gpt-7", "high", None),  # nobody knows
-        ("gpt-4o", "high", None),
+        ("gpt-5.1-codex", "xhigh", "high"),
+        ("gpt-5.3-codex", "none", "low"),
+        ("gpt-5.2-pro", "low", "medium"),
+        ("gpt-5.5-pro", "max", "xhigh"),
     ],
 )
+@pytest.mark.parametrize("wire", ["chat", None])
 async def test_an_effort_becomes_one_the_model_takes(
-    provider: ChatProvider, emulator: Emulator, model: str, wanted: str, sent: str | None
+    emulator: Emulator, wire: Literal["chat", None], model: str, wanted: str, sent: str
 ) -> None:
-    if model == "gpt-7":
-        with pytest.raises(NotFound, match="gpt-7"):
-            await provider.profile(model)
-        return
+    if wire == "chat" and ("-pro" in model or "codex" in model):
+        pytest.skip("it speaks the Responses API alone")
+    provider = openai_provider(ProviderSpec("openai", "openai", emulator.url, KEY), dialect=OPENAI, wire=wire)
     sampling = Sampling(temperature=0.5, max_tokens=9, reasoning_effort=wanted)
     body = await _sent(provider, emulator, model, sampling=sampling)
-    assert body.get("reasoning_effort") == sent
-    assert ("temperature" in body) is (sent is None)
+    assert (body.get("reasoning_effort") or body["reasoning"]["effort"]) == sent
+    assert "temperature" not in body
+    await provider.close()
 
 
-async def test_whether_to_think_is_an_effort_too(provider: ChatProvider, emulator: Emulator) -> None:
+async def test_a_model_nobody_knows_is_refused(provider: ChatProvider) -> None:
+    with pytest.raises(NotFound, match="gpt-7"):
+        await provider.profile("gpt-7")
+
+
+async def test_whether_to_think_is_an_effort_too(chat: ChatProvider, emulator: Emulator) -> None:
     for reasoning, sent in ((True, "medium"), (False, "none"), (None, None)):
-        body = await _sent(provider, emulator, "gpt-5.2", sampling=Sampling(reasoning=reasoning))
+        body = await _sent(chat, emulator, "gpt-5.2", sampling=Sampling(reasoning=reasoning))
         assert body.get("reasoning_effort") == sent
     off = Sampling(reasoning=False, reasoning_effort="high")
-    assert (await _sent(provider, emulator, "gpt-5.2", sampling=off))["reasoning_effort"] == "none"
+    assert (await _sent(chat, emulator, "gpt-5.2", sampling=off))["reasoning_effort"] == "none"
 
 
-async def test_models_that_take_tools_only_when_they_do_not_think(provider: ChatProvider, emulator: Emulator) -> None:
+@pytest.mark.parametrize(
+    ("model", "responses"),
+    [
+        ("gpt-4o", False),
+        ("gpt-4.1-mini", False),
+        ("gpt-5.1-chat-latest", False),
+        ("o4-mini", True),
+        ("gpt-5-nano", True),
+        ("gpt-5.4-pro", True),
+        ("gpt-6.1-sol", True),
+        ("sane", True),  # listed, and new to everybody
+    ],
+)
+async def test_which_wire_a_model_is_asked_over(
+    provider: ChatProvider, emulator: Emulator, model: str, responses: bool
+) -> None:
+    body = await _sent(provider, emulator, model, tools=(NOTE,), sampling=Sampling(temperature=0.5, seed=1))
+    assert ("input" in body) is responses
+    assert ("temperature" in body) is (model in ("gpt-4o", "gpt-4.1-mini"))
+    assert len(body["tools"]) == 1
+
+
+async def test_models_that_take_tools_only_when_they_do_not_think(chat: ChatProvider, emulator: Emulator) -> None:
     sampling = Sampling(reasoning_effort="high")
-    body = await _sent(provider, emulator, "gpt-5.4", tools=(NOTE,), sampling=sampling)
+    body = await _sent(chat, emulator, "gpt-5.4", tools=(NOTE,), sampling=sampling)
     assert body["reasoning_effort"] == "none"
-    assert (await _sent(provider, emulator, "gpt-5.2", tools=(NOTE,), sampling=sampling))["reasoning_effort"] == "high"
+    assert (await _sent(chat, emulator, "gpt-5.2", tools=(NOTE,), sampling=sampling))["reasoning_effort"] == "high"
 
 
 @pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("named", "take_note")])
-async def test_models_that_always_think_get_tools_by_schema(
-    provider: ChatProvider, emulator: Emulator, choice: ToolChoice
+async def test_models_that_always_think_get_tools_by_schema_at_a_gateway(
+    gateway: ChatProvider, emulator: Emulator, choice: ToolChoice
 ) -> None:
-    answer = await reply(provider, request("gpt-6.1-sol", "note it", tools=(NOTE,), choice=choice))
+    answer = await reply(gateway, request("gpt-6.1-sol", "note it", tools=(NOTE,), choice=choice))
     (call,) = answer.tool_calls
     assert (call.name, call.arguments, answer.finish) == ("take_note", '{"text": "x"}', "tool_calls")
     body = emulator.requests[-1]
@@ -98,10 +143,12 @@ async def test_models_that_always_think_get_tools_by_schema(
     assert body["response_format"]["type"] == "json_schema"
 
 
-async def test_old_reasoning_models_know_no_parallel_calls(provider: ChatProvider, emulator: Emulator) -> None:
-    body = await _sent(provider, emulator, "o3", tools=(NOTE,), parallel=True)
-    assert "parallel_tool_calls" not in body
-    assert (await _sent(provider, emulator, "gpt-5.2", tools=(NOTE,), parallel=True))["parallel_tool_calls"] is True
+async def test_old_reasoning_models_know_no_parallel_calls(
+    provider: ChatProvider, chat: ChatProvider, emulator: Emulator
+) -> None:
+    for asked in (provider, chat):
+        assert "parallel_tool_calls" not in await _sent(asked, emulator, "o3", tools=(NOTE,), parallel=True)
+        assert (await _sent(asked, emulator, "gpt-5.2", tools=(NOTE,), parallel=True))["parallel_tool_calls"] is True
 
 
 async def test_strict_is_said_only_of_schemas_that_qualify(provider: ChatProvider, emulator: Emulator) -> None:
@@ -141,15 +188,13 @@ async def test_a_form_passes_through(provider: ChatProvider, emulator: Emulator)
     assert "response_format" not in emulator.requests[-1]
 
 
-async def test_a_gateway_gets_openais_models_as_openai_does(emulator: Emulator) -> None:
-    provider = openai_provider(ProviderSpec("mine", "openai", emulator.url, KEY))
-    await reply(provider, request("gpt-5", "hi", sampling=Sampling(max_tokens=9, temperature=0.1)))
+async def test_a_gateway_gets_openais_models_as_openai_does(gateway: ChatProvider, emulator: Emulator) -> None:
+    await reply(gateway, request("gpt-5", "hi", sampling=Sampling(max_tokens=9, temperature=0.1)))
     assert emulator.requests[-1]["max_completion_tokens"] == 9
-    await reply(provider, request("mine", "hi", sampling=Sampling(max_tokens=9, reasoning_effort="low")))
+    await reply(gateway, request("mine", "hi", sampling=Sampling(max_tokens=9, reasoning_effort="low")))
     body = emulator.requests[-1]
     assert body["max_tokens"] == 9
     assert "reasoning_effort" not in body, "nobody says that it reasons"
-    await provider.close()
 
 
 async def test_profiles_and_prices() -> None:
@@ -167,6 +212,11 @@ async def test_profiles_and_prices() -> None:
     assert price is not None
     assert price.cached_input == Decimal("0.1")
     assert price.long_prompt == (272_000, Price(Decimal(4), Decimal(15), Decimal("0.2"), Decimal(5)))
+    assert profile("gpt-5.4-pro").price == Price(
+        Decimal(30), Decimal(180), long_prompt=(272_000, Price(Decimal(60), Decimal(270)))
+    )
+    assert profile("gpt-5.1-codex-mini-2025-11-13").price == profile("gpt-5-mini").price
+    assert not profile("gpt-5.3-chat-latest").reasoning
     assert profile("gpt-5.2").price == Price(Decimal("1.75"), Decimal(14), Decimal("0.175"))
     assert profile("gpt-6.9-luna").price is None
     assert profile("ft:gpt-4o-mini:mine::1").price is None
