@@ -27,17 +27,20 @@ _VENDORS: tuple[Wire, ...] = ("openai", "anthropic", "groq", "ollama")
 def providers_from(settings: Settings) -> Providers:
     """The providers of a worker."""
     guard = Guard(parse_allowed(settings.allowed_hosts))
-    local = LocalProvider(settings.local_model_socket, built_in=settings.local_model is None)
+
+    def local() -> LocalProvider:
+        return LocalProvider(settings.local_model_socket, built_in=settings.local_model is None)
+
     enabled_by = {name: preset.key_variable or preset.url_variable or "" for name, preset in PRESETS.items()}
     enabled_by |= {wire: variable(f"{wire}_{'base_url' if wire == 'ollama' else 'api_key'}") for wire in _VENDORS}
     return Providers(specs_from(settings), builders(guard, local, settings.scripted_journal), enabled_by)
 
 
-def builders(guard: Guard, local: LocalProvider, journal: Path | None) -> dict[str, Builder]:
+def builders(guard: Guard, local: Callable[[], LocalProvider], journal: Path | None) -> dict[str, Builder]:
     """How a provider of each wire is built. Addresses that users gave are reached through the guard alone.
 
     Args:
-        local: the provider of the local model process.
+        local: makes a provider of the local model process.
         journal: file to which the scripted model notes requests.
     """
 
@@ -52,7 +55,7 @@ def builders(guard: Guard, local: LocalProvider, journal: Path | None) -> dict[s
         "anthropic": lambda spec: anthropic_provider(spec, transport=guarded2(spec)),
         "groq": lambda spec: groq_provider(spec, transport=guarded(spec)),
         "ollama": lambda spec: ollama_provider(spec, transport=guarded(spec)),
-        "local": lambda spec: local,
+        "local": lambda spec: local(),
         "scripted": lambda spec: ScriptedProvider(journal=journal),
     }
 

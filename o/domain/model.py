@@ -1,5 +1,6 @@
 """What is asked of a language model and what it answers, in no vendor's words."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -179,15 +180,31 @@ def storable(event: ModelEvent) -> ModelEvent:
         case TextDelta(text):
             return TextDelta(_storable(text))
         case ReasoningDelta():
-            return replace(event, text=_storable(event.text))
+            return replace(event, text=_storable(event.text), signature=event.signature and _storable(event.signature))
         case ToolCallDelta():
-            return replace(event, arguments=_storable(event.arguments))
-        case RedactedReasoning() | Finished():
+            call_id, name = event.id and _storable(event.id), event.name and _storable(event.name)
+            return replace(event, id=call_id, name=name, arguments=_storable(event.arguments))
+        case RedactedReasoning():
+            return replace(event, redacted=_storable(event.redacted))
+        case Finished():
             return event
 
 
 def _storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def distinct_id(given: str | None, index: int, taken: Collection[str]) -> str:
+    """The id of the `index`-th call: its own, or one made from its position where that is missing or taken.
+
+    A transcript with two calls of one id is refused by every vendor afterwards.
+    """
+    if given and given not in taken:
+        return given
+    made = f"{given or 'call'}_{index}"
+    while made in taken:
+        made += "_"
+    return made
 
 
 class ReplyBuilder:
@@ -216,8 +233,8 @@ class ReplyBuilder:
                 self._parts.append(RedactedReasoningPart(redacted, signed_by))
             case ToolCallDelta():
                 call = self._calls.setdefault(event.index, _OpenCall())
-                call.id = event.id or call.id
-                call.name = event.name or call.name
+                if not call.name:  # what comes later counts no more: readers were shown a call of this name and id
+                    call.id, call.name = event.id or call.id, event.name or ""
                 call.arguments.append(event.arguments)
             case Finished():
                 self._finished = event
@@ -225,8 +242,7 @@ class ReplyBuilder:
     def reply(self, *, default_finish: FinishReason = "stop") -> ModelReply:
         """The reply so far; `default_finish` stands in while no `Finished` has come (a cancelled stream).
 
-        Calls without a name are dropped; a missing or repeated call id is replaced by one made from the position,
-        since a transcript with two calls of one id is refused by every vendor afterwards.
+        Calls without a name are dropped; a missing or repeated call id is replaced (`distinct_id`).
         """
         parts = tuple(part.closed() if isinstance(part, _OpenPart) else part for part in self._parts)
         calls: list[ToolCall] = []
@@ -234,7 +250,7 @@ class ReplyBuilder:
         for index, call in sorted(self._calls.items()):
             if not call.name:
                 continue
-            call_id = call.id if call.id and call.id not in seen else f"{call.id or 'call'}_{index}"
+            call_id = distinct_id(call.id, index, seen)
             seen.add(call_id)
             calls.append(ToolCall(call_id, call.name, "".join(call.arguments) or "{}"))
         finished = self._finished or Finished(default_finish)

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from o.domain.json import JsonObject
-from o.domain.model import Finished, ModelEvent, ReasoningDelta, RedactedReasoning, TextDelta, ToolCallDelta
+from o.domain.model import (
+    Finished,
+    ModelEvent,
+    ReasoningDelta,
+    RedactedReasoning,
+    TextDelta,
+    ToolCallDelta,
+    distinct_id,
+)
 from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, said_so_far
 
 
@@ -116,9 +124,7 @@ class DeltaPrinter:
         opened = [call for call in self._calls.values() if isinstance(call, _Call)]
         if opened and not self._parallel:
             return []
-        # The same replacement for missing and repeated ids as `ReplyBuilder` makes.
-        taken = {call.call_id for call in opened}
-        call_id = event.id if event.id and event.id not in taken else f"{event.id or 'call'}_{event.index}"
+        call_id = distinct_id(event.id, event.index, {call.call_id for call in opened})  # as `ReplyBuilder` does
         call = _Call(call_id, event.name, self._call_otid(event.name, call_id), event.arguments)
         self._calls[event.index] = call
         if self._is_speech(call):

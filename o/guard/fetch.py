@@ -43,7 +43,7 @@ async def fetch(guard: Guard, url: str, *, limit: int, kinds: Collection[str], t
         async with (
             asyncio.timeout(timeout),
             httpx2.AsyncClient(
-                transport=transport2(guard), trust_env=False, timeout=timeout, headers=headers
+                transport=transport2(guard, bounded=False), trust_env=False, timeout=timeout, headers=headers
             ) as client,
         ):
             return await _follow(client, guard, url, limit, kinds)

@@ -9,13 +9,16 @@ to be kept out of reach.
 The seam is the network backend below the connection pool. A wrapper that puts the address into the URL would need no
 private name, but pools tell connections apart by the URL's host: two names at one address would share a connection
 whose certificate was proved for one of them only.
+
+What comes back is bounded too: a user's server shall not fill the memory that all users share. Packed content is not
+asked for, and refused: a thousandth of what it unpacks to goes over the wire.
 """
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import cache
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import httpcore
 import httpcore2
@@ -28,10 +31,18 @@ _Stream = TypeVar("_Stream")
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 # A user's name server may list hundreds of addresses; O shall not knock on all of them.
 _MOST_ADDRESSES = 4
+# Bytes of one answer. The longest replies, 128,000 tokens of 400 bytes each, make a stream of 50 MB; 128 vectors of
+# 4,096 numbers make 12 MB.
+_MOST_BYTES = 16 * 2**20
+_MOST_STREAMED = 128 * 2**20
+_STREAMS = ("text/event-stream", "application/x-ndjson")
 
 
 def transport(
-    guard: Guard, *, limits: httpx.Limits | None = None, ssl_context: ssl.SSLContext | None = None
+    guard: Guard,
+    *,
+    limits: httpx.Limits | None = None,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> httpx.AsyncBaseTransport:
     """A guarded transport for clients of `httpx` (groq, ollama).
 
@@ -45,13 +56,22 @@ def transport(
 
 
 def transport2(
-    guard: Guard, *, limits: httpx2.Limits | None = None, ssl_context: ssl.SSLContext | None = None
+    guard: Guard,
+    *,
+    limits: httpx2.Limits | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    bounded: bool = True,
 ) -> httpx2.AsyncBaseTransport:
-    """A guarded transport for clients of `httpx2` (openai, anthropic); arguments as in `transport`."""
+    """A guarded transport for clients of `httpx2` (openai, anthropic); arguments as in `transport`.
+
+    Args:
+        bounded: False for a caller that unpacks and bounds what comes itself.
+    """
     return _Transport2(
         guard,
         limits or httpx2.Limits(max_connections=100, max_keepalive_connections=20),
         ssl_context or _trusted2(),
+        bounded,
     )
 
 
@@ -90,9 +110,17 @@ class _Transport(httpx.AsyncHTTPTransport):
             network_backend=_Backend(guard),
         )
 
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["accept-encoding"] = "identity"
+        response = await super().handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Bounded(response.stream, response.headers, httpx.ReadError)
+        return response
+
 
 class _Transport2(httpx2.AsyncHTTPTransport):
-    def __init__(self, guard: Guard, limits: httpx2.Limits, ssl_context: ssl.SSLContext) -> None:
+    def __init__(self, guard: Guard, limits: httpx2.Limits, ssl_context: ssl.SSLContext, bounded: bool) -> None:
+        self._bounded = bounded
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl_context,
             max_connections=limits.max_connections,
@@ -100,6 +128,50 @@ class _Transport2(httpx2.AsyncHTTPTransport):
             keepalive_expiry=limits.keepalive_expiry,
             network_backend=_Backend2(guard),
         )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if not self._bounded:
+            return await super().handle_async_request(request)
+        request.headers["accept-encoding"] = "identity"
+        response = await super().handle_async_request(request)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Bounded(response.stream, response.headers, httpx2.ReadError)
+        return response
+
+
+class _Bounded(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+    """The body of an answer, of either library, up to as much as it may be.
+
+    Args:
+        failed: what to raise, with a Denied as its cause, when it is more, or packed.
+    """
+
+    def __init__(
+        self,
+        body: httpx.AsyncByteStream | httpx2.AsyncByteStream,
+        headers: Mapping[str, str],
+        failed: type[Exception],
+    ) -> None:
+        self._body, self._failed = body, failed
+        self._packed = headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._left = _MOST_STREAMED if kind in _STREAMS else _MOST_BYTES
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._packed:
+            self._refuse("what the server sends is packed, which was not asked for")
+        pieces: AsyncIterable[bytes] = self._body
+        async for piece in pieces:
+            self._left -= len(piece)
+            if self._left < 0:
+                self._refuse("what the server sends is larger than any answer may be")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise self._failed(why) from Denied(why)
 
 
 class _Backend(httpcore.AsyncNetworkBackend):

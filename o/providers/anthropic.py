@@ -58,8 +58,9 @@ REFUSALS = Refusals(
     },
     by_status={413: ContextOverflow},
 )
-# Seconds: how long a listing is believed, and how long a server that could not be asked is left alone.
+# Seconds: how long a listing is believed, how long a request waits for it, and how long a silent server is left alone.
 _LISTING_TTL = 300.0
+_LISTING_TIMEOUT = 5.0
 _LISTING_RETRY = 30.0
 _PAGE = 1_000  # models of one page, the most there may be
 _MOST_PAGES = 20
@@ -193,8 +194,9 @@ class AnthropicProvider:
         if now - self._listed_at < _LISTING_TTL or now - self._failed_at < _LISTING_RETRY:
             return
         try:
-            await self.models()
-        except ModelError:
+            async with asyncio.timeout(_LISTING_TIMEOUT):
+                await self.models()
+        except (ModelError, TimeoutError):
             self._failed_at = now  # whoever asks it for a reply will hear why
 
     async def _fit(self) -> Callable[[JsonObject], JsonObject]:

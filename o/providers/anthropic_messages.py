@@ -201,8 +201,8 @@ def _input(arguments: str) -> JsonObject:
     """The arguments as an object, whatever the model wrote."""
     try:
         value = json.loads(arguments, strict=False, parse_constant=_no_json)
-        # Half a surrogate pair may hide in an escape; it cannot be sent.
-        if isinstance(value, dict) and json.dumps(value, ensure_ascii=False).encode():
+        # Half a surrogate pair may hide in an escape, an infinity in 1e999; neither can be sent.
+        if isinstance(value, dict) and json.dumps(value, ensure_ascii=False, allow_nan=False).encode():
             return value
     except (ValueError, RecursionError):
         pass  # wrapped below: the model sees what it wrote, as one string

@@ -246,11 +246,12 @@ class CallReader:
         calls = [self._call_in(entry, guessed=guessed) for entry in entries]
         return [call for call in calls if call is not None] if None not in calls else []
 
-    def _call_in(self, value: object, *, guessed: bool) -> _Call | None:
-        if not isinstance(value, dict):
+    def _call_in(self, entry: object, *, guessed: bool) -> _Call | None:
+        if not isinstance(entry, dict):
             return None
-        if isinstance(function := value.get("function"), dict):
-            if not value.keys() <= {"function", *_BESIDE}:
+        value = entry
+        if isinstance(function := entry.get("function"), dict):
+            if not entry.keys() <= {"function", *_BESIDE}:
                 return None
             value = function
         names = [value[key] for key in _NAMES if key in value]
@@ -258,6 +259,8 @@ class CallReader:
         if not value.keys() <= set(_KEYS) or len(names) != 1 or not isinstance(names[0], str) or len(given) > 1:
             return None
         name = tool_name(names[0], self._tools)
+        if not given and value is entry and "name" in value:  # a record of whatever has a name looks the same
+            guessed, name = True, name if name == names[0] else None
         arguments = {} if not given or given[0] is None else given[0]
         if isinstance(arguments, str):
             arguments, unsure = _value_of(arguments)

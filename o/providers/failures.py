@@ -24,6 +24,7 @@ from o.errors import (
     ModelUnknown,
 )
 
+_KEY = re.compile(r"[!-~]+")  # RFC 9110 § 5.5, of which keys use no blanks
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,60}")
 # A window that is too small is told in prose alone by several: vLLM, LM Studio, Anthropic, Mistral, OpenRouter.
 _OVERFLOW_PROSE = re.compile(
@@ -37,6 +38,9 @@ _OTHER_PROSE: tuple[tuple[re.Pattern[str], type[ModelError]], ...] = (
     (re.compile(r"credit balance is too low", re.IGNORECASE), ModelQuota),
     (re.compile(r"blocked by content filtering policy", re.IGNORECASE), ModelRefused),
 )
+# OpenAI's words for a request that alone has more than a minute's tokens: waiting does not help it.
+_NEVER = re.compile(r"request too large", re.IGNORECASE)
+_YEAR = 365 * 86_400.0  # seconds; nobody waits so long, and a number without bounds breaks whoever reckons with it
 _READ_PROSE = 4_000  # characters of a refusal's prose that are looked at
 
 _SAID: dict[type[ModelError], str] = {
@@ -111,7 +115,20 @@ def failure(
     return kind(words, retry_after=retry_after(headers, now) if kind.retryable else None)
 
 
+def require_sendable(api_key: str, provider: str, key_from: str | None) -> None:
+    """See that a key can stand in a header. The HTTP libraries refuse it in words that repeat it.
+
+    Raises:
+        ModelAuthentication: it has a line break, a blank or a letter that no key has.
+    """
+    if not _KEY.fullmatch(api_key):
+        fix = f": check {key_from}" if key_from else ""
+        raise ModelAuthentication(f"the API key of {provider} has a blank, a line break or a letter no key has{fix}")
+
+
 def _kind(status: int, codes: Mapping[str, str], body: object, refusals: Refusals) -> type[ModelError]:
+    if status == 429 and _NEVER.search(_prose(body)):
+        return ContextOverflow
     for code in codes.values():
         if code in refusals.by_code:
             return refusals.by_code[code]
@@ -129,19 +146,20 @@ def _kind(status: int, codes: Mapping[str, str], body: object, refusals: Refusal
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait, ≥ 0, from `retry-after-ms` or `retry-after` (seconds or an HTTP date, RFC 9110 § 10.2.3)."""
+    """Seconds to wait, at most a year: `retry-after-ms`, or `retry-after` as a number or date (RFC 9110 § 10.2.3)."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers.get(name, "")) * scale
         except ValueError:
             continue
-        return max(seconds, 0.0) if math.isfinite(seconds) else None
+        return min(max(seconds, 0.0), _YEAR) if math.isfinite(seconds) else None
     try:
         at = parsedate_to_datetime(headers.get("retry-after", ""))
     except ValueError:
         return None
     # A date with the zone "-0000" comes without one; the RFC knows only GMT.
-    return max((at.replace(tzinfo=at.tzinfo or now.tzinfo) - now).total_seconds(), 0.0)
+    seconds = (at.replace(tzinfo=at.tzinfo or now.tzinfo) - now).total_seconds()
+    return min(max(seconds, 0.0), _YEAR)
 
 
 def _error_of(body: object) -> object:

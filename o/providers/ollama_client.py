@@ -28,7 +28,7 @@ from o.errors import (
     ModelUnknown,
 )
 from o.guard.transport import denied_in
-from o.providers.failures import Refusals, failure
+from o.providers.failures import Refusals, failure, require_sendable
 from o.providers.spec import ProviderSpec
 
 OLLAMA_URL = "http://127.0.0.1:11434"
@@ -147,11 +147,14 @@ class OllamaClient:
         """Make the client, once. The import takes a while: in a thread, so that heartbeats go on.
 
         Raises:
+            ModelAuthentication: no server could be shown the key.
             ModelBadRequest: the address is none.
         """
         async with self._loading:
             if self._client is not None:
                 return
+            if self._spec.api_key:
+                require_sendable(self._spec.api_key, self._name, self._spec.key_from)
             self._sdk = await asyncio.to_thread(importlib.import_module, "ollama")
             given = {} if self._transport is None else {"transport": self._transport(), "trust_env": False}
             try:
@@ -223,7 +226,7 @@ class OllamaClient:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise ModelTimeout(f"{self._name} sent nothing for too long") from error
         except (httpx.TransportError, ConnectionError) as error:
-            if within_stream:
+            if within_stream and denied_in(error) is None:
                 raise InvalidReply(f"{self._name}'s stream was cut off") from error
             raise self._unreachable(error) from error
         except self._sdk.ResponseError as error:  # a line of the stream that tells of an error

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from o.errors import ModelError, ModelTimeout, NotFound
+from o.errors import ModelBadRequest, ModelError, ModelTimeout, NotFound
 from o.providers.base import Listing, Provider
 from o.providers.spec import ProviderSpec
 
@@ -76,6 +76,7 @@ class Providers:
 
         Raises:
             NotFound: nobody here speaks its wire.
+            ModelBadRequest: its address is none.
         """
         built = self._built.pop(spec, None) or _Built(self._build(spec))
         self._built[spec] = built  # at the end: the longest unused is first
@@ -126,7 +127,10 @@ class Providers:
     def _build(self, spec: ProviderSpec) -> Provider:
         if (builder := self._builders.get(spec.wire)) is None:
             raise NotFound(f"nobody here speaks the wire of the provider '{spec.name}' ({spec.wire})")
-        return builder(spec)
+        try:
+            return builder(spec)
+        except ValueError:  # what the libraries raise at an address, which may hold a password
+            raise ModelBadRequest(f"the provider '{spec.name}' has an address that is no URL") from None
 
     async def _ask(self, spec: ProviderSpec) -> Heard:
         try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from o.domain.json import JsonObject
 from o.errors import InvalidReply, ModelBadRequest, ModelError, ModelTimeout, ModelUnavailable
 from o.guard.transport import denied_in
-from o.providers.failures import Refusals, failure
+from o.providers.failures import Refusals, failure, require_sendable
 
 _CONNECT_TIMEOUT = 10.0
 _END = object()
@@ -34,7 +34,8 @@ class Sdk:
         key_from: where the key came from, for messages.
         first_timeout: seconds until the first chunk; a reasoning model may think for minutes before it.
         idle_timeout: seconds between two chunks.
-        transport: makes the transport of the HTTP client, where plain TCP will not do (a guard, a unix socket).
+        transport: makes the transport of the HTTP client, where plain TCP will not do (a guard, a unix socket). Then
+            nothing of the environment goes along: no proxy, no header.
     """
 
     def __init__(
@@ -101,7 +102,8 @@ class Sdk:
             if (kind := _kind(chunks.response)) == "application/json":
                 with self._errors():
                     async with asyncio.timeout(self._first_timeout):
-                        yield json.loads(await chunks.response.aread())
+                        whole = json.loads(await chunks.response.aread())
+                yield whole  # out here, where the reader may take its time
                 return
             if kind != "text/event-stream":
                 raise InvalidReply(f"{self._name} answered {kind or 'nothing known'} where an event stream was due")
@@ -122,23 +124,39 @@ class Sdk:
             await self._client.close()
 
     async def _load(self) -> None:
-        """Make the client, once. The import takes up to a second: in a thread, so that heartbeats go on."""
+        """Make the client, once. The import takes up to a second: in a thread, so that heartbeats go on.
+
+        Raises:
+            ModelAuthentication: no server could be shown the key.
+            ModelBadRequest: the address is none.
+        """
         async with self._loading:
-            if self._client is None:
-                self._sdk = await asyncio.to_thread(importlib.import_module, self._module)
-                self._http = importlib.import_module(self._http_module)
-                timeout = self._http.Timeout(self._first_timeout, connect=_CONNECT_TIMEOUT)
-                # A redirect would take the key along: of its headers only `Authorization` is stripped on the way.
-                given: dict[str, Any] = {"follow_redirects": False}
-                if self._transport is not None:
-                    given |= {"transport": self._transport(), "trust_env": False}
-                self._client = getattr(self._sdk, self._client_class)(
+            if self._client is not None:
+                return
+            require_sendable(self._api_key, self._name, self._key_from)
+            self._sdk = await asyncio.to_thread(importlib.import_module, self._module)
+            self._http = importlib.import_module(self._http_module)
+            timeout = self._http.Timeout(self._first_timeout, connect=_CONNECT_TIMEOUT)
+            # A redirect would take the key along: of its headers only `Authorization` is stripped on the way.
+            given: dict[str, Any] = {"follow_redirects": False}
+            if self._transport is not None:
+                given |= {"transport": self._transport(), "trust_env": False}
+            try:
+                client = getattr(self._sdk, self._client_class)(
                     api_key=self._api_key,
                     base_url=self._base_url,
                     max_retries=0,
                     timeout=timeout,
                     http_client=self._sdk.DefaultAsyncHttpxClient(timeout=timeout, **given),
                 )
+            except self._http.InvalidURL:
+                raise ModelBadRequest(f"{self._name}: its address is no URL") from None
+            if self._transport is not None:
+                # OPENAI_ORG_ID, OPENAI_PROJECT_ID and …_CUSTOM_HEADERS are the operator's, the address is a user's.
+                # The SDKs take no argument for "none of these".
+                client.organization = client.project = None
+                client._custom_headers = {}
+            self._client = client
 
     @contextmanager
     def _errors(self, *, within_stream: bool = False) -> Iterator[None]:
@@ -152,7 +170,7 @@ class Sdk:
         except (TimeoutError, sdk.APITimeoutError, http.TimeoutException) as error:
             raise ModelTimeout(f"{self._name} sent nothing for too long") from error
         except (sdk.APIConnectionError, http.TransportError) as error:
-            if within_stream:
+            if within_stream and denied_in(error) is None:
                 raise InvalidReply(f"{self._name}'s stream was cut off") from error
             raise self._unreachable(error) from error
         except sdk.APIStatusError as error:

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -188,6 +189,31 @@ async def test_tls_proves_the_name_and_not_the_address(library: str, tmp_path: P
         with pytest.raises(CONNECT_ERRORS, match="CERTIFICATE_VERIFY_FAILED"):
             await text(client(library, guard, theirs), f"https://another.example:{secure.port}")
         assert len(secure.heads) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+async def test_an_answer_without_an_end_is_ended(
+    library: str, server: RawServer, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("o.guard.transport._MOST_STREAMED", 20 * 2**20)
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b"", kind, length=None))
+        await server.flood(reader, writer)
+
+    server.answers["/"] = flood
+    with pytest.raises((httpx.ReadError, httpx2.ReadError)) as caught:
+        await text(client(library, Guard(LOOPBACK)), server.url)
+    assert "larger" in (denied_in(caught.value) or "")
+    await asyncio.wait_for(server.left.wait(), 5)
+
+
+async def test_packed_content_is_neither_asked_for_nor_unpacked(library: str, server: RawServer) -> None:
+    server.answers["/"] = answer(gzip.compress(bytes(10**6)), headers="content-encoding: gzip\r\n")
+    with pytest.raises((httpx.ReadError, httpx2.ReadError)) as caught:
+        await text(client(library, Guard(LOOPBACK)), server.url)
+    assert "packed" in (denied_in(caught.value) or "")
+    assert "accept-encoding: identity" in server.heads[0].lower()
 
 
 async def test_every_sdk_lets_the_refusal_be_told_from_other_failures() -> None:

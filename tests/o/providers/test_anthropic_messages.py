@@ -110,6 +110,7 @@ def test_ids_fit_are_unique_and_stay_what_they_were() -> None:
         ("[1]", None),
         ('{"a": NaN}', None),
         ('{"a": "\\ud83d"}', None),
+        ('{"a": 1e999}', None),
         ('{"a": ', None),
         ("[" * 100_000, None),
     ],

@@ -94,6 +94,9 @@ def test_what_is_a_call(text: str, said: str, calls: list[tuple[str, object]]) -
         '{"tool": "take_note", "name": "look_up", "arguments": {}}',
         '{"name": "take_note", "description": "Write a note down.", "parameters": {"type": "object"}}',
         '{"name": "Ada", "age": 36}',
+        '{"name": "Look Up"}',  # somebody's record, as likely
+        'Here is the row: {"name": "Look Up", "id": 3}',
+        '{"name": "take_note"}',
         '{"function": {"function": {"name": "take_note"}}}',
         '{"type": "object"}',
         "{'tool': 'take_note', 'arguments': {'mood': 'calm'}}",

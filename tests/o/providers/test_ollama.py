@@ -16,11 +16,7 @@ from o.errors import (
     ModelBadRequest,
     ModelError,
     ModelOverloaded,
-    ModelQuota,
-    ModelRateLimited,
-    ModelTimeout,
     ModelUnavailable,
-    ModelUnknown,
 )
 from o.guard.policy import Guard
 from o.guard.transport import transport
@@ -58,35 +54,19 @@ async def test_a_text_streams_and_ends_with_its_usage(provider: OllamaProvider) 
 @pytest.mark.parametrize(
     ("model", "kind", "wait"),
     [
-        ("429-seconds", ModelRateLimited, 7.0),
-        ("429-ms", ModelRateLimited, 1.5),
-        ("429-garbage", ModelRateLimited, None),
-        ("429-quota", ModelQuota, None),
-        ("400", ModelBadRequest, None),
-        ("400-overflow", ContextOverflow, None),
         ("400-overflow-old", ContextOverflow, None),
         ("cut-prompt", ContextOverflow, None),
-        ("401", ModelAuthentication, None),
-        ("404", ModelUnknown, None),
         ("413", ModelBadRequest, None),
-        ("500", ModelUnavailable, None),
         ("500-memory", ModelBadRequest, None),
         ("503", ModelOverloaded, None),
-        ("529", ModelOverloaded, 2.0),
-        ("html", InvalidReply, None),
         ("moved", ModelBadRequest, None),
         ("no-tools-after-all", ModelBadRequest, None),
-        ("cut", InvalidReply, None),
-        ("broken", InvalidReply, None),
-        ("garbage", InvalidReply, None),
-        ("not-a-chunk", InvalidReply, None),
         ("bad-arguments", InvalidReply, None),
         ("loaded", InvalidReply, None),
         ("in-stream-error", ModelUnavailable, None),
-        ("stall", ModelTimeout, None),
     ],
 )
-async def test_every_fault_is_one_of_our_errors(
+async def test_a_fault_of_this_wire_is_one_of_our_errors(
     provider: OllamaProvider, model: str, kind: type[ModelError], wait: float | None
 ) -> None:
     with pytest.raises(kind) as caught:
@@ -96,13 +76,6 @@ async def test_every_fault_is_one_of_our_errors(
     shown = f"{caught.value!r} {caught.value.__cause__!r}"
     assert KEY not in shown
     assert "secret words" not in shown
-
-
-async def test_a_date_says_how_long_to_wait(provider: OllamaProvider) -> None:
-    with pytest.raises(ModelRateLimited) as caught:
-        await gather(provider.stream(request("429-date", "hello")))
-    assert caught.value.retry_after is not None
-    assert 20 < caught.value.retry_after <= 30
 
 
 @pytest.mark.parametrize(
@@ -198,10 +171,6 @@ async def test_the_guard_says_why_it_refused(emulator: Emulator) -> None:
     with pytest.raises(ModelBadRequest, match="loopback"):
         await gather(provider.stream(request("qwen3", "hi")))
     await provider.close()
-
-
-async def test_a_slow_first_token_is_waited_for(provider: OllamaProvider) -> None:
-    assert (await reply(provider, request("slow-first", "hi"))).content == (TextPart("You said: hi"),)
 
 
 async def test_silence_while_a_call_is_written_is_no_stall(emulator: Emulator) -> None:

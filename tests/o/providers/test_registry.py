@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from o.errors import ModelUnavailable, NotFound
+from o.guard.policy import Guard
 from o.providers import registry
 from o.providers.base import Listing
+from o.providers.local import LocalProvider
 from o.providers.registry import Providers
 from o.providers.scripted import ScriptedProvider
 from o.providers.spec import ProviderSpec
+from workers.vendors import builders
 
 
 class Watched(ScriptedProvider):
@@ -103,6 +107,29 @@ async def test_a_dead_provider_is_told_of_and_left_alone_for_a_while(
         assert heard.listing is None
         assert heard.message is not None and says in heard.message
     assert provider.asked == 1
+
+
+async def test_a_provider_that_cannot_be_built_is_told_of() -> None:
+    def build(spec: ProviderSpec) -> Watched:
+        raise ValueError("Invalid IPv6 URL")
+
+    providers = Providers([SPEC], {"openai": build})
+    heard = await providers.listing(SPEC)
+    assert heard.listing is None
+    assert heard.message is not None and "'a'" in heard.message
+
+
+async def test_a_local_model_serves_again_after_it_was_closed(
+    local_socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_KEPT", 1)
+    local = ProviderSpec("local", "local")
+    providers = Providers([local], builders(Guard(), lambda: LocalProvider(local_socket), None))
+    for spec in (local, ProviderSpec("scripted", "scripted"), local):
+        async with providers.serving(spec) as served:
+            if spec is local:
+                assert len(await served.embedder("all-minilm-l6-v2").embed(["hello"])) == 1
+    await providers.close()
 
 
 async def test_who_is_slow_is_still_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
