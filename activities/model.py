@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import AsyncExitStack
 
 from temporalio import activity
 
@@ -51,7 +52,6 @@ _ELSEWHERE = (
     ModelTimeout,
     ModelUnavailable,
     ModelUnknown,
-    NotFound,
 )
 
 
@@ -84,17 +84,23 @@ class ModelActivities:
                 if begun.start is not None:
                     await self._starter.start(begun.start)
                 return begun.plan
-            async with heartbeating(), self._cancellations.stoppable(at.run_id):
-                try:
-                    return await self._ask(at, begun)
-                except ModelRateLimited:
-                    async with self._store.transaction(at.org_id) as tx:
-                        await tx.steps.excuse(at.run_id, at.index, begun.attempt)
-                    raise
-                except ModelError as error:
-                    if begun.tries < MODEL_TRIES:
+            if begun.tries > MODEL_TRIES:  # the earlier ones took their workers with them, or were cut off
+                lost = ModelTimeout(
+                    f"the model was asked {MODEL_TRIES} times and no attempt lived to tell how it ended"
+                )
+                raise as_failure(lost, for_good=True)
+            with failing(for_good=begun.tries == MODEL_TRIES):
+                async with heartbeating(), self._cancellations.stoppable(at.run_id):
+                    try:
+                        return await self._ask(at, begun)
+                    except ModelRateLimited:
+                        async with self._store.transaction(at.org_id) as tx:
+                            await tx.steps.excuse(at.run_id, at.index, begun.attempt)
                         raise
-                    raise as_failure(error, for_good=True) from None
+                    except ModelError as error:
+                        if begun.tries < MODEL_TRIES:
+                            raise
+                        raise as_failure(error, for_good=True) from None
 
     async def _ask(self, at: StepRef, asked: turn.Asking) -> StepPlan:
         """Ask the first of the models that serve the agent's handle; where that one cannot, the next."""
@@ -103,7 +109,7 @@ class ModelActivities:
         for route in routes:
             stream = ReplyStream(self._store, at, asked, ids.new("message"))
             try:
-                return await self._ask_one(at, asked, route, stream)
+                return await self._ask_one(at, asked, route, stream, last=route is routes[-1])
             except _ELSEWHERE as error:
                 if stream.shown:  # another model's words would follow this one's
                     raise
@@ -115,11 +121,17 @@ class ModelActivities:
         assert failed is not None  # there is at least one route
         raise failed
 
-    async def _ask_one(self, at: StepRef, asked: turn.Asking, route: Route, stream: ReplyStream) -> StepPlan:
-        async with self._providers.serving(route.spec) as provider:
-            profile = await provider.profile(route.model)
+    async def _ask_one(
+        self, at: StepRef, asked: turn.Asking, route: Route, stream: ReplyStream, *, last: bool
+    ) -> StepPlan:
+        async with AsyncExitStack() as stack:
+            try:
+                provider = await stack.enter_async_context(self._providers.serving(route.spec))
+                profile = await provider.profile(route.model)
+            except NotFound as error:  # what is missing later on is a row of ours, which no other model has either
+                raise ModelUnknown(error.message) from None
             request, allowed = assemble(asked, route.model, profile)
-            grant = await self._grant(at, route, request, profile)
+            grant = await self._grant(at, route, request, profile, last=last)
             await stream.read(provider, request)
         reply = stream.builder.reply()
         price = None if profile.price is None else cost(profile.price, reply.usage)
@@ -130,11 +142,13 @@ class ModelActivities:
             await self._starter.start(start)
         return plan
 
-    async def _grant(self, at: StepRef, route: Route, request: ModelRequest, profile: Profile) -> str | None:
+    async def _grant(
+        self, at: StepRef, route: Route, request: ModelRequest, profile: Profile, *, last: bool
+    ) -> str | None:
         """Take the request's place under the provider's limits; None where it has none.
 
         Raises:
-            ModelRateLimited: it is not this agent's turn yet.
+            ModelRateLimited: it is not this agent's turn yet; where no other model is left to ask, its place is kept.
         """
         spec = route.spec
         if spec.requests_per_minute is None and spec.tokens_per_minute is None:
@@ -148,6 +162,7 @@ class ModelActivities:
                 requests_per_minute=spec.requests_per_minute,
                 tokens_per_minute=spec.tokens_per_minute,
                 spread=random.random(),  # noqa: S311 - spreads load, hides nothing
+                returns=last,
             )
         if isinstance(answer, Wait):
             raise ModelRateLimited(f"the limits set for {spec.name} are used up for now", retry_after=answer.seconds)

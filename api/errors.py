@@ -35,7 +35,14 @@ _MODEL_FAILURES = {
     "llm_rate_limit": (429, "llm_rate_limit"),
     "llm_timeout": (504, "llm_timeout"),
     "llm_unavailable": (503, "llm_error"),
+    "llm_overloaded": (503, "llm_error"),
     "llm_bad_request": (400, "llm_error"),
+    "llm_refused": (400, "llm_error"),
+    "llm_unknown_model": (404, "llm_error"),
+    # Before any model was asked: no provider of that name, a handle that is none, a stored key that does not open.
+    "not_found": (404, "llm_error"),
+    "invalid_argument": (400, "llm_error"),
+    "key_unusable": (503, "llm_error"),
     "context_window_exceeded": (400, "context_window_exceeded"),
 }
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request
@@ -10,7 +10,7 @@ from fastapi import Request
 from api.deps import Caller
 from api.errors import NO_RETRY, model_failure
 from api.events import Wakeup
-from api.images import fetched_images
+from api.images import fetched_images, image_urls
 from api.inputs import client_otids, digest, stored_input
 from api.responses import Json
 from api.schemas.messages import SendMessage
@@ -61,37 +61,47 @@ async def accept(
         NotFound: no such agent, or an override names no model.
         PendingApproval, ConversationBusy, Unprocessable, InvalidArgument: as `queue.accept` says.
     """
+    asked = TurnRequest(
+        agent_id=agent_id,
+        conversation_id=conversation_id or "",
+        input=(),
+        options=body.options(stream_tokens=manner.stream_tokens),
+        run_type=manner.run_type,
+        background=manner.background,
+        queue=manner.queue,
+        body_hash=digest(body),
+        is_retry=request.headers.get("x-stainless-retry-count", "0") not in ("", "0"),
+        idempotency_key=_idempotency_key(request),
+        client_otids=client_otids(body),
+    )
+    urls = image_urls(body)
+    if urls or body.override_model is not None:
+        # First: what a repeated request names may be gone, and its run is there all the same.
+        async with caller.transaction() as tx:
+            asked = await _placed(tx, asked)
+            conversation = await tx.conversations.lock(asked.conversation_id)
+            before = await queue.accepted_before(tx, asked, conversation)
+        if before is not None:
+            await start(caller, before.start)
+            return before
     if body.override_model is not None:
         await caller.catalogue.model(body.override_model)
-    images = await fetched_images(body, caller.parts.guard)
+    images = await fetched_images(urls, caller.parts.guard)
     async with caller.transaction() as tx:
-        if conversation_id is None:
-            conversation_id = (await tx.conversations.default_of(agent_id)).id
-        accepted = await queue.accept(
-            tx,
-            TurnRequest(
-                agent_id=agent_id,
-                conversation_id=conversation_id,
-                input=stored_input(
-                    body,
-                    images,
-                    run_id=run_id,
-                    agent_id=agent_id,
-                    conversation_id=conversation_id,
-                    at=tx.now(),
-                ),
-                options=body.options(stream_tokens=manner.stream_tokens),
-                run_type=manner.run_type,
-                background=manner.background,
-                queue=manner.queue,
-                body_hash=digest(body),
-                is_retry=request.headers.get("x-stainless-retry-count", "0") not in ("", "0"),
-                idempotency_key=_idempotency_key(request),
-                client_otids=client_otids(body),
-            ),
+        asked = await _placed(tx, asked)
+        given = stored_input(
+            body, images, run_id=run_id, agent_id=agent_id, conversation_id=asked.conversation_id, at=tx.now()
         )
+        accepted = await queue.accept(tx, replace(asked, input=given))
     await start(caller, accepted.start)
     return accepted
+
+
+async def _placed(tx: Transaction, asked: TurnRequest) -> TurnRequest:
+    """The request with its conversation: the agent's own, if none is named. Raises NotFound."""
+    if asked.conversation_id:
+        return asked
+    return replace(asked, conversation_id=(await tx.conversations.default_of(asked.agent_id)).id)
 
 
 def _idempotency_key(request: Request) -> str | None:

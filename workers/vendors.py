@@ -76,4 +76,4 @@ def specs_from(settings: Settings) -> Iterator[ProviderSpec]:
 
 
 def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
+    return value.get_secret_value().strip() if value is not None else None  # files of variables have line ends

@@ -192,13 +192,17 @@ def _sealed(caller: Caller, provider_id: str, key: str | None) -> JsonObject:
 
 
 def _told(outcome: ProviderCheck, provider_type: str) -> Json:
-    """How a provider answered. Its own 5xx are none of ours: nobody should ask again by himself what was refused."""
+    """How a provider answered.
+
+    Its own 5xx are none of ours: nobody should ask again by himself what was refused. Nor is its 404: that would say
+    that there is no such provider.
+    """
     if outcome.ok:
         return Json({"message": f"Valid api key for provider_type={provider_type}", "models": outcome.models})
     message = outcome.message or "the provider cannot be used"
     if outcome.code == KeyUnusable.code:
         raise Unavailable(message)
     refusal = model_failure(outcome.code or "llm_error", message)
-    if refusal.status_code >= 500:
+    if refusal.status_code >= 500 or refusal.status_code == 404:
         refusal.status_code = 400
     return refusal

@@ -119,9 +119,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$
 """
 
+# A request that is served elsewhere leaves the line.
+LEAVE = """
+CREATE FUNCTION o_leave_line(of_bucket text, by_request text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  DELETE FROM model_waits WHERE bucket = of_bucket AND request_id = by_request
+$$
+"""
+
 FUNCTIONS = {
     "o_take_grant(text, text, text, bigint, bigint, bigint, double precision, double precision)": TAKE,
     "o_settle_grant(text, bigint)": SETTLE,
+    "o_leave_line(text, text)": LEAVE,
 }
 
 

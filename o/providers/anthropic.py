@@ -2,8 +2,6 @@
 
 import asyncio
 import importlib
-import math
-import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
@@ -17,7 +15,6 @@ from o.errors import (
     InvalidReply,
     ModelAuthentication,
     ModelBadRequest,
-    ModelError,
     ModelOverloaded,
     ModelQuota,
     ModelRateLimited,
@@ -33,8 +30,8 @@ from o.providers.anthropic_models import Claude, known_model, next_page, read_mo
 from o.providers.anthropic_request import Body, build, call_is_owed, fits, needs_fit
 from o.providers.base import Embedder, Listing, Profile
 from o.providers.failures import Refusals
+from o.providers.listing_cache import ListingCache
 from o.providers.reply_reader import ReplyReader
-from o.providers.schema_tools import offered
 from o.providers.sdk import Sdk
 from o.providers.spec import ProfileChange, ProviderSpec
 
@@ -58,10 +55,6 @@ REFUSALS = Refusals(
     },
     by_status={413: ContextOverflow},
 )
-# Seconds: how long a listing is believed, how long a request waits for it, and how long a silent server is left alone.
-_LISTING_TTL = 300.0
-_LISTING_TIMEOUT = 5.0
-_LISTING_RETRY = 30.0
 _PAGE = 1_000  # models of one page, the most there may be
 _MOST_PAGES = 20
 _END = object()
@@ -94,19 +87,10 @@ class AnthropicProvider:
         self._sdk, self._name, self._signer, self._own = sdk, name, signer, own
         self._idle_timeout = idle_timeout
         self._changes, self._new_id = changes, new_id
-        self._listed: Mapping[str, Claude] = {}
-        self._listed_at = self._failed_at = -math.inf
+        self._listing: ListingCache[Claude] = ListingCache(self._list)
 
     async def models(self) -> Listing:
-        listed: dict[str, Claude] = {}
-        query: dict[str, str | int] = {"limit": _PAGE}
-        for _ in range(_MOST_PAGES):
-            page = await self._sdk.get("/v1/models", **query)
-            listed |= read_models(page)
-            if (after := next_page(page)) is None:
-                break
-            query["after_id"] = after
-        self._listed, self._listed_at = listed, time.monotonic()
+        listed = await self._listing.refresh()
         return Listing({name: self._model(name).profile for name in sorted(listed)})
 
     async def profile(self, model: str) -> Profile:
@@ -144,22 +128,16 @@ class AnthropicProvider:
         self, request: ModelRequest, sent: ModelRequest, model: Claude, body: Body
     ) -> AsyncGenerator[ModelEvent, None]:
         """The events of the reply to one body."""
-        schema = model.profile.tools == "schema"
         names = {wire_name(tool.name): tool.name for tool in request.tools}
         events = EventReader(names, signer=self._signer)
-        reply = ReplyReader(
-            offered(request),
-            demanded=schema and request.tool_choice.mode in ("required", "named"),
-            weak=schema or not model.own,
-            new_id=self._new_id,
-        )
+        reply = ReplyReader.of(request, model.profile, weak=not model.own, new_id=self._new_id)
         answer = self._sdk.stream("/v1/messages", body.fields, body.headers)
         try:
             while (event := await self._next(answer, events)) is not _END:
                 for said in events.read(event):
                     for read in reply.read(said):
                         yield read
-            for read in reply.finish(events.finish()):
+            for read in reply.read(events.finish()):
                 if isinstance(read, Finished) and read.reason == "stop" and call_is_owed(sent, model):
                     raise InvalidReply("the model was to call a tool and wrote something else")
                 yield read
@@ -176,28 +154,28 @@ class AnthropicProvider:
 
     async def _asked(self, name: str) -> Claude:
         if known_model(name) is None:
-            await self._refresh_listing()
-            if self._own and self._listed and name not in self._listed:
+            await self._listing.look_up(name)
+            if self._own and self._listing.entries and name not in self._listing.entries:
                 raise NotFound(f"{self._name} has no model '{name[:100]}'; `o models` shows what it has")
         return self._model(name)
 
+    async def _list(self) -> Mapping[str, Claude]:
+        listed: dict[str, Claude] = {}
+        query: dict[str, str | int] = {"limit": _PAGE}
+        for _ in range(_MOST_PAGES):
+            page = await self._sdk.get("/v1/models", **query)
+            listed |= read_models(page)
+            if (after := next_page(page)) is None:
+                break
+            query["after_id"] = after
+        return listed
+
     def _model(self, name: str) -> Claude:
-        model = self._listed.get(name) or known_model(name) or unknown_model(name)
+        model = self._listing.entries.get(name) or known_model(name) or unknown_model(name)
         if name in self._changes:
             model = replace(model, profile=self._changes[name].applied(model.profile))
         # Another vendor's model that its owner says can think is asked in the older of the two ways.
         return replace(model, thinks="budget") if model.profile.reasoning and model.thinks is None else model
-
-    async def _refresh_listing(self) -> None:
-        """See that the listing is fresh. A server that cannot be asked is left alone for a while."""
-        now = time.monotonic()
-        if now - self._listed_at < _LISTING_TTL or now - self._failed_at < _LISTING_RETRY:
-            return
-        try:
-            async with asyncio.timeout(_LISTING_TIMEOUT):
-                await self.models()
-        except (ModelError, TimeoutError):
-            self._failed_at = now  # whoever asks it for a reply will hear why
 
     async def _fit(self) -> Callable[[JsonObject], JsonObject]:
         """The SDK's way to write a JSON schema in the keywords the service knows. In a thread: see `Sdk`."""

@@ -45,11 +45,17 @@ class CallReader:
         demanded: it must call one. Then all is held, and a call that was cut off is closed with what has come of it,
             whether or not that fits the tool: its error teaches the model more than a reply that failed.
         new_id: makes the id of a call.
+        explains: it has another way to call, so that what it says may be about calls: after words only what stands in
+            a model's own tags is one.
     """
 
-    def __init__(self, tools: Sequence[ToolSpec], *, demanded: bool, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, tools: Sequence[ToolSpec], *, demanded: bool, new_id: Callable[[], str], explains: bool = False
+    ) -> None:
         self._tools = {tool.name: tool.parameters for tool in tools}
         self._demanded = demanded
+        self._explains = explains
+        self._spoken = False
         self._new_id = new_id
         self._held = ""
         # Places in it: what is before them went out, is decided to be text, has been looked at.
@@ -113,6 +119,7 @@ class CallReader:
             self._out = self._text
 
     def _pass(self, end: int) -> None:
+        self._spoken = self._spoken or bool(self._held[self._text : end].strip())
         self._text = self._at = end
 
     def _call(self, calls: Sequence[_Call]) -> None:
@@ -153,7 +160,7 @@ class CallReader:
             yield from self._skip(_SPACE)
             if closing and (yield from self._comes(closing)):
                 self._at += len(closing)
-                if closing != _FENCE:
+                if closing != _FENCE and not self._explains:
                     self._call(calls)
                     calls = []
             yield from self._skip(_BETWEEN)
@@ -173,7 +180,8 @@ class CallReader:
             yield from self._skip(_LABEL)
         if lead:
             yield from self._skip(_SPACE)
-        if (yield from self._begins()):
+        explained = self._explains and self._spoken and lead in ("", _FENCE)
+        if not explained and (yield from self._begins()):
             return _LEADS.get(lead, "")
         self._at = start + (len(_FENCE) if lead == _FENCE else 1)
         return None

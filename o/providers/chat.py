@@ -1,30 +1,23 @@
 """A provider that speaks OpenAI's chat completions, whoever serves them: the servers differ in their dialect."""
 
-import asyncio
-import math
-import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 
-from o.domain.model import Finished, ModelEvent, ModelRequest
-from o.errors import ModelError, NotFound
+from o.domain.model import ModelEvent, ModelRequest
+from o.errors import NotFound
 from o.providers.base import Embedder, Listing, Profile
 from o.providers.chat_chunks import ChunkReader
 from o.providers.chat_request import request_body
 from o.providers.dialects import Dialect, Known
 from o.providers.embedding import ChatEmbedder
 from o.providers.failures import failure
+from o.providers.listing_cache import ListingCache
 from o.providers.listings import Listed, read_listing
 from o.providers.reply_reader import ReplyReader
 from o.providers.responses import Responses
 from o.providers.sdk import Sdk
 from o.providers.spec import ProfileChange
-
-# Seconds: how long a listing is believed, how long a request waits for it, and how long a silent server is left alone.
-_LISTING_TTL = 300.0
-_LISTING_TIMEOUT = 5.0
-_LISTING_RETRY = 30.0
 
 
 class ChatProvider:
@@ -57,13 +50,11 @@ class ChatProvider:
     ) -> None:
         self._sdk, self._name, self._dialect = sdk, name, dialect
         self._known, self._changes = known, changes
-        self._root, self._listing, self._embeds, self._responses = root, listing, embeds, responses
-        self._listed: Mapping[str, Listed] = {}
-        self._listed_at = self._failed_at = -math.inf
+        self._root, self._listing_path, self._embeds, self._responses = root, listing, embeds, responses
+        self._listing = ListingCache(self._list)
 
     async def models(self) -> Listing:
-        listed = self._listed = read_listing(await self._sdk.get(self._listing), self._dialect.not_chat)
-        self._listed_at = time.monotonic()
+        listed = await self._listing.refresh()
         return Listing(
             {name: self._profile(name) for name in sorted(listed) if listed[name].kind == "language"},
             tuple(name for name in sorted(listed) if listed[name].kind == "embedding" and self._embeds),
@@ -71,8 +62,8 @@ class ChatProvider:
 
     async def profile(self, model: str) -> Profile:
         if self._known(model) is None:
-            await self._refresh_listing()
-            if self._listed and model not in self._listed and self._dialect.complete:
+            await self._listing.look_up(model)
+            if self._listing.entries and model not in self._listing.entries and self._dialect.complete:
                 raise NotFound(f"{self._name} has no model '{model[:100]}'; `o models` shows what it has")
         return self._profile(model)
 
@@ -87,7 +78,7 @@ class ChatProvider:
             events = self._completion(request, profile, dialect)
         try:
             async for event in events:
-                for read in reply.finish(event) if isinstance(event, Finished) else reply.read(event):
+                for read in reply.read(event):
                     yield read
         finally:
             await events.aclose()
@@ -117,23 +108,15 @@ class ChatProvider:
         finally:
             await answer.aclose()
 
+    async def _list(self) -> Mapping[str, Listed]:
+        return read_listing(await self._sdk.get(self._listing_path), self._dialect.not_chat)
+
     def _profile(self, model: str) -> Profile:
         known = self._known(model)
         profile = known.profile if known else self._dialect.profile
-        if model in self._listed:
-            profile = self._listed[model].change.applied(profile)
+        if (listed := self._listing.entries.get(model)) is not None:
+            profile = listed.change.applied(profile)
         return self._changes[model].applied(profile) if model in self._changes else profile
-
-    async def _refresh_listing(self) -> None:
-        """See that the listing is fresh. A server that cannot be asked is left alone for a while."""
-        now = time.monotonic()
-        if now - self._listed_at < _LISTING_TTL or now - self._failed_at < _LISTING_RETRY:
-            return
-        try:
-            async with asyncio.timeout(_LISTING_TIMEOUT):
-                await self.models()
-        except (ModelError, TimeoutError):
-            self._failed_at = now  # whoever asks it for a reply will hear why
 
     def _require_no_error(self, chunk: object) -> None:
         """Some servers tell an error in a body that comes with status 200."""

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import httpx
 
 from o.domain.json import JsonObject
-from o.domain.model import Finished, ModelEvent, ModelRequest
+from o.domain.model import ModelEvent, ModelRequest
 from o.domain.price import Price
 from o.errors import (
     ContextOverflow,
@@ -112,7 +112,7 @@ class LocalProvider:
                     for read in reply.read(event):
                         yield read
             for event in chunks.finish():
-                for read in reply.finish(event) if isinstance(event, Finished) else reply.read(event):
+                for read in reply.read(event):
                     yield read
         finally:
             await answer.aclose()  # hangs up, which stops the computation

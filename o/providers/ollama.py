@@ -145,14 +145,14 @@ class OllamaProvider:
             profile = replace(profile, structured="text")
         window = self._num_ctx(request.model, shown)
         lines = LineReader(window, self._new_id)
-        reply = ReplyReader(tools, demanded=demanded, weak=True, new_id=self._new_id)
+        reply = ReplyReader.of(request, profile, weak=True, new_id=self._new_id)
         answer = self._client.stream("/api/chat", _body(adapted(request, profile), profile, shown.efforts, window))
         try:
             async for line in answer:
                 for event in lines.read(line):
                     for read in reply.read(event):
                         yield read
-            for event in reply.finish(lines.finish()):
+            for event in reply.read(lines.finish()):
                 yield event
         except (ModelBadRequest, ModelUnknown, ContextOverflow):
             self._known.pop(full_name(request.model), None)  # the model may have been replaced: ask anew

@@ -49,6 +49,7 @@ def openai_chat(
         first_timeout=first_timeout,
         idle_timeout=idle_timeout,
         transport=transport,
+        own=spec.preset is None,
     )
     host = urlsplit(base_url).hostname
     return ChatProvider(

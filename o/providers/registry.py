@@ -1,6 +1,7 @@
 """The providers of this process: built when first needed, asked what they have no more often than is useful."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from o.errors import ModelBadRequest, ModelError, ModelTimeout, NotFound
 from o.providers.base import Listing, Provider
 from o.providers.spec import ProviderSpec
+
+log = logging.getLogger(__name__)
 
 Builder = Callable[[ProviderSpec], Provider]
 
@@ -148,5 +151,11 @@ class Providers:
         """Close the longest unused while there are too many."""
         idle = [spec for spec, built in self._built.items() if built.uses == 0]
         for spec in idle[: max(0, len(self._built) - _KEPT)]:
-            await self._built.pop(spec).provider.close()
+            built = self._built.pop(spec)
             self._heard.pop(spec, None)
+            for known in [known for known in self._dimensions if known[0] == spec]:
+                del self._dimensions[known]
+            try:
+                await built.provider.close()
+            except ModelError as error:  # whoever used another provider just now has nothing to do with it
+                log.warning("the provider '%s' did not close in order (%s)", spec.name, error.code)

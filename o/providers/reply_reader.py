@@ -22,6 +22,7 @@ class ReplyReader:
         weak: whether to look into its text at all.
         new_id: makes the id of a call.
         opened: whether its replies begin in the middle of a thought (`Profile.begins_thinking`).
+        explains: whether it has another way to call (`CallReader`).
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class ReplyReader:
         weak: bool,
         new_id: Callable[[], str],
         opened: bool = False,
+        explains: bool = False,
     ) -> None:
         self._thoughts = ThinkReader(opened=opened) if weak else None
-        self._calls = CallReader(tools, demanded=demanded, new_id=new_id) if weak else None
+        self._calls = CallReader(tools, demanded=demanded, new_id=new_id, explains=explains) if weak else None
 
     @classmethod
     def of(cls, request: ModelRequest, profile: Profile, *, weak: bool, new_id: Callable[[], str]) -> Self:
@@ -42,10 +44,18 @@ class ReplyReader:
         schema = profile.tools == "schema"
         demanded = schema and request.tool_choice.mode in ("required", "named")
         weak = weak or schema or profile.begins_thinking
-        return cls(offered(request), demanded=demanded, weak=weak, new_id=new_id, opened=profile.begins_thinking)
+        opened, tools = profile.begins_thinking, offered(request)
+        return cls(tools, demanded=demanded, weak=weak, new_id=new_id, opened=opened, explains=not schema)
 
     def read(self, event: ModelEvent) -> Iterator[ModelEvent]:
-        """The events that one event stands for: none while it is not decided what the text is."""
+        """The events that one event stands for: none while it is not decided what the text is.
+
+        Raises:
+            InvalidReply: the reply has ended, a call was demanded and none came.
+        """
+        if isinstance(event, Finished):
+            yield from self._finish(event)
+            return
         if self._calls is not None and isinstance(event, ToolCallDelta):
             yield from self._calls.release()  # it has calls of its own, so its text is text
         if self._thoughts is None or not isinstance(event, TextDelta):
@@ -53,12 +63,8 @@ class ReplyReader:
             return
         yield from self._without_calls(self._thoughts.read(event.text))
 
-    def finish(self, end: Finished) -> Iterator[ModelEvent]:
-        """What was held back, and the end of the reply.
-
-        Raises:
-            InvalidReply: a call was demanded and none came.
-        """
+    def _finish(self, end: Finished) -> Iterator[ModelEvent]:
+        """What was held back, and the end of the reply."""
         if self._thoughts is None or self._calls is None:
             yield end
             return

@@ -36,6 +36,7 @@ class Sdk:
         idle_timeout: seconds between two chunks.
         transport: makes the transport of the HTTP client, where plain TCP will not do (a guard, a unix socket). Then
             nothing of the environment goes along: no proxy, no header.
+        own: whether the SDK's variables (organisation, extra headers) were set with this server in mind.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Sdk:
         first_timeout: float,
         idle_timeout: float,
         transport: Callable[[], Any] | None = None,
+        own: bool = True,
     ) -> None:
         self._module, self._client_class, self._http_module = module, client, http
         self._name, self._base_url, self._api_key = name, base_url, api_key
         self._refusals, self._key_from = refusals, key_from
         self._first_timeout, self._idle_timeout = first_timeout, idle_timeout
         self._transport = transport
+        self._own = own and transport is None
         self._sdk: Any = None
         self._http: Any = None
         self._client: Any = None
@@ -151,9 +154,9 @@ class Sdk:
                 )
             except self._http.InvalidURL:
                 raise ModelBadRequest(f"{self._name}: its address is no URL") from None
-            if self._transport is not None:
-                # OPENAI_ORG_ID, OPENAI_PROJECT_ID and …_CUSTOM_HEADERS are the operator's, the address is a user's.
-                # The SDKs take no argument for "none of these".
+            if not self._own:
+                # OPENAI_ORG_ID, OPENAI_PROJECT_ID and …_CUSTOM_HEADERS are for the vendor, and this is somebody else's
+                # server. The SDKs take no argument for "none of these".
                 client.organization = client.project = None
                 client._custom_headers = {}
             self._client = client

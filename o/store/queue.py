@@ -69,8 +69,8 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
         InvalidArgument: an answer to nothing, or to other calls than those that wait.
     """
     conversation = await tx.conversations.lock(request.conversation_id)
-    if (known := await _known_run(tx, request)) is not None:
-        return Accepted(known.id, await _start_of(tx, known, conversation), attached=True)
+    if (before := await accepted_before(tx, request, conversation)) is not None:
+        return before
     answers = tuple(answer for message in request.input for answer in message.approvals)
     pending = await tx.approvals.pending(conversation.id)
     if pending is not None and not answers:
@@ -130,6 +130,16 @@ def _kept_alive(answer: Message) -> Message:
     return replace(answer, role="user", content=(TextPart(note),), approvals=())
 
 
+async def accepted_before(tx: Transaction, request: TurnRequest, conversation: ConversationRecord) -> Accepted | None:
+    """What this very request was answered before, if it was; its input does not matter. Raises Unprocessable."""
+    known = await _known_run(tx, request)
+    if known is None:
+        return None
+    ours = known.completed_at is None and conversation.active_run_id == known.id
+    # If its first starter crashed, this one takes over.
+    return Accepted(known.id, step_ref(known) if ours else None, attached=True)
+
+
 async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
     """The run this very request was accepted as before, if it was."""
     if request.idempotency_key is not None:
@@ -148,13 +158,6 @@ async def _known_run(tx: Transaction, request: TurnRequest) -> RunRecord | None:
     if request.is_retry and request.idempotency_key is None:
         return await tx.runs.recent_twin(request.conversation_id, request.body_hash, within=RETRY_WINDOW)
     return None
-
-
-async def _start_of(tx: Transaction, run: RunRecord, conversation: ConversationRecord) -> StepRef | None:
-    """The step to start for a run accepted before: if its first starter crashed, this one takes over."""
-    if run.completed_at is not None or conversation.active_run_id != run.id:
-        return None
-    return step_ref(run)
 
 
 def step_ref(run: RunRecord) -> StepRef:

@@ -199,6 +199,26 @@ async def test_a_failed_model_is_a_status_that_forbids_a_retry(http: httpx.Async
     assert (await http.post(url, json={"input": script({"text": "Better."})})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("code", "status"), [("llm_refused", 400), ("llm_unknown_model", 404), ("llm_bad_request", 400)]
+)
+async def test_what_a_model_refuses_is_no_fault_of_the_server(
+    http: httpx.AsyncClient, actor: str, code: str, status: int
+) -> None:
+    answer = await http.post(f"/v1/agents/{actor}/messages", json={"input": script({"error": code})})
+    assert answer.status_code == status
+    assert answer.json()["error"] == {"type": "llm_error", "message": "the script says so", "detail": None}
+
+
+async def test_a_model_whose_provider_is_gone_is_named(http: httpx.AsyncClient) -> None:
+    await http.put("/v1/aliases/", json={"handle": "team/fast", "targets": ["scripted/echo"]})
+    agent = (await http.post("/v1/agents/", json={"model": "team/fast"})).json()["id"]
+    await http.delete("/v1/aliases/", params={"handle": "team/fast"})
+    answer = await http.post(f"/v1/agents/{agent}/messages", json={"input": "Hello"})
+    assert answer.status_code == 404
+    assert "there is no provider 'team'" in answer.json()["error"]["message"]
+
+
 async def test_cancelling_says_what_could_be_cancelled(http: httpx.AsyncClient, actor: str, engine: Engine) -> None:
     url, slow = f"/v1/agents/{actor}/messages", {"input": script({"text": "never said", "delay": 60})}
     assert (await http.post(f"{url}/cancel")).status_code == 409

@@ -172,6 +172,14 @@ async def test_a_rotated_key_is_used_at_once(http: httpx.AsyncClient, vendor: op
     assert "mine/gpt-4o" in await handles(http)
 
 
+async def test_a_wrong_address_is_not_taken_for_a_missing_provider(
+    http: httpx.AsyncClient, vendor: openai_server.Emulator
+) -> None:
+    made = await bring(http, base_url=f"{vendor.url}/nowhere", api_key=KEY)
+    checked = await http.post(f"/v1/providers/{made['id']}/check")
+    assert checked.status_code == 400 and checked.json()["error"]["type"] == "llm_error", checked.text
+
+
 async def test_absent_stays_and_null_takes_away(http: httpx.AsyncClient) -> None:
     made = await bring(
         http, api_key=LONG_KEY, requests_per_minute=5, tokens_per_minute=6, models={"m": {"images": True}}

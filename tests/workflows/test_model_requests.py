@@ -1,6 +1,5 @@
 """Model requests on the real engine: waiting is no failure, others step in, limits and budgets hold, spend is kept."""
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -11,11 +10,7 @@ from o.domain.model import Usage
 from o.domain.request import TurnOptions
 from o.store.repositories.spend import SpendFilter
 from tests.support.agents import make_agent, request
-from tests.support.engine import Engine
-
-
-def script(*turns: JsonObject) -> str:
-    return json.dumps({"turns": list(turns)})
+from tests.support.engine import Engine, script
 
 
 def failing(error: str, times: int, **more: object) -> JsonObject:

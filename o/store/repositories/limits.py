@@ -17,7 +17,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The request may not be made yet; ask again, with the same `request_id`, in `seconds`: its place is kept."""
+    """The request may not be made yet; ask again, with the same `request_id`, in `seconds`."""
 
     seconds: float
 
@@ -35,6 +35,7 @@ class Limits(Repository):
         requests_per_minute: int | None,
         tokens_per_minute: int | None,
         spread: float,
+        returns: bool = True,
         window: float = _WINDOW,
     ) -> Granted | Wait:
         """Let a request through if the limits of the last minute and fairness between agents allow it.
@@ -48,6 +49,8 @@ class Limits(Repository):
             tokens: what prompt and reply may come to, ≥ 0. More than the limit waits for a window of its own.
             requests_per_minute, tokens_per_minute: ≥ 1; None: no such limit.
             spread: in [0, 1), by chance: keeps those who wait from coming back all at once.
+            returns: whether who is told to wait will ask again, so that a place is kept for it. The places of those
+                who are served elsewhere would fill the line, and nobody would be let through.
             window: seconds the limits are for, > 0.
         """
         row = await self._row(
@@ -65,7 +68,13 @@ class Limits(Repository):
             },
         )
         assert row is not None  # the function always returns one row
-        return Wait(row["seconds"]) if row["grant_id"] is None else Granted(row["grant_id"])
+        if row["grant_id"] is not None:
+            return Granted(row["grant_id"])
+        if not returns:
+            await self._execute(
+                "SELECT o_leave_line(%(bucket)s, %(request)s)", {"bucket": bucket, "request": request_id}
+            )
+        return Wait(row["seconds"])
 
     async def settle(self, grant_id: str, tokens: int) -> None:
         """Let a grant count what its request really used, ≥ 0. One that is past its minute counts nothing any more."""

@@ -33,7 +33,7 @@ from o.errors import (
     ModelUnavailable,
     NotFound,
 )
-from o.providers import anthropic
+from o.providers import listing_cache
 from o.providers.anthropic import AnthropicProvider, anthropic_provider
 from o.providers.spec import ProfileChange, ProviderSpec
 from tests.emulators import anthropic_server
@@ -268,7 +268,7 @@ async def test_a_listing_that_does_not_come_is_not_waited_for(monkeypatch: pytes
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(anthropic, "_LISTING_TIMEOUT", 0.05)
+    monkeypatch.setattr(listing_cache, "_TIMEOUT", 0.05)
     provider = anthropic_provider(
         _spec("https://silent.example"), transport=lambda: httpx2.MockTransport(silent), first_timeout=60.0
     )

@@ -217,3 +217,33 @@ def test_hostile_texts_cost_little(unit: str) -> None:
     assert read(*(text[at : at + 50] for at in range(0, len(text), 50))) == (text, [])
     assert read('{"name": "' + text) == ('{"name": "' + text, [])
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "calls"),
+    [
+        (BARE, "", [MILK]),
+        (f"```json\n{NAMED}\n```", "", [MILK]),
+        (f"I will note that.\n<tool_call>\n{NAMED}\n</tool_call>", "I will note that.\n", [MILK]),
+        (f"Both:\n<tool_call>{NAMED}</tool_call>\n<tool_call>{OTHER}</tool_call>", "Both:\n", [MILK, MOON]),
+        (f"Now. [TOOL_CALLS][{NAMED}]", "Now. ", [MILK]),
+        *(
+            (text, text, [])
+            for text in (
+                f"To note it you would send:\n```json\n{NAMED}\n```",
+                f"You would write {BARE}",
+                f"<tool_call>{NAMED}</tool_call> is how it is written.",
+                f"Write <tool_call>{NAMED}</tool_call> to note it.",
+            )
+        ),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_who_calls_in_another_way_may_speak_of_calls(text: str, said: str, calls: list[object], size: int) -> None:
+    numbers = count(1)
+    reads = CallReader((NOTE, LOOK), demanded=False, new_id=lambda: f"call_{next(numbers)}", explains=True)
+    found = [event for at in range(0, len(text), size) for event in reads.read(text[at : at + size])]
+    found += reads.finish()
+    assert "".join(event.text for event in found if isinstance(event, TextDelta)) == said
+    made = [event for event in found if isinstance(event, ToolCallDelta)]
+    assert [(call.name, json.loads(call.arguments)) for call in made] == calls

@@ -12,7 +12,7 @@ from o.domain.json import JsonObject
 from o.domain.messages import ReasoningPart, RedactedReasoningPart, TextPart, ToolCall
 from o.domain.model import Finished, ModelReply, ReasoningDelta, TextDelta, ToolCallDelta
 from o.errors import InvalidReply
-from o.providers import chat
+from o.providers import listing_cache
 from o.providers.chat import ChatProvider
 from o.providers.chat_chunks import ChunkReader
 from o.providers.chat_messages import wire_messages
@@ -230,7 +230,7 @@ def test_no_piece_of_a_call_breaks_the_reader(pieces: list[JsonObject]) -> None:
 async def test_a_listing_that_does_not_come_is_not_waited_for(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "_LISTING_TIMEOUT", 0.1)
+    monkeypatch.setattr(listing_cache, "_TIMEOUT", 0.1)
     provider = openai_provider(ProviderSpec("mine", "openai", f"{emulator.root}/silent/v1", KEY))
     start = time.monotonic()
     assert (await reply(provider, request("sane", "hi"))).content == (TextPart("You said: hi"),)

@@ -8,6 +8,10 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from o.domain.model import Finished
 from o.errors import ContextOverflow, ModelAuthentication, ModelBadRequest, ModelRateLimited
@@ -16,9 +20,11 @@ from o.providers.base import Provider
 from o.providers.groq import groq_provider
 from o.providers.ollama import ollama_provider
 from o.providers.openai import openai_provider
+from o.providers.presets import preset_provider
 from o.providers.spec import ProviderSpec
 from tests.emulators.openai_server import KEY, Emulator
 from tests.emulators.requests import gather, request
+from tests.emulators.serving import serving
 
 Factory = Callable[..., Provider]
 # Every vendor's provider, and the HTTP library it stands on.
@@ -63,6 +69,24 @@ async def test_what_the_environment_has_an_sdk_add_does_not_go_to_a_users_server
     assert "sk-users" in sent[0]
     assert "the-operators" not in "".join(sent)
     await provider.close()
+
+
+async def test_nor_does_it_go_to_another_service_of_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "the-operators")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-gateway: the-operators")
+    sent: list[str] = []
+
+    async def answer(asked: Request) -> JSONResponse:
+        sent.append(str(asked.headers.raw))
+        return JSONResponse({"error": {"message": "no"}}, 400)
+
+    with serving(Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])) as root:
+        for build, preset, goes in ((preset_provider, "together", False), (openai_provider, None, True)):
+            provider = build(ProviderSpec("x", "openai", f"{root}/v1", "sk-ours", preset=preset))
+            with pytest.raises(ModelBadRequest):
+                await gather(provider.stream(request("gpt-4o", "hi")))
+            assert ("the-operators" in sent.pop()) is goes
+            await provider.close()
 
 
 @pytest.mark.parametrize("key", ["sk-secret\n", "sk-secret\r", "sk- secret", "sk-sécret"])

@@ -28,6 +28,7 @@ async def ask(
     tpm: int | None = None,
     bucket: str = "vendor/key",
     spread: float = 0.0,
+    returns: bool = True,
     window: float = HOUR,
 ) -> Granted | Wait:
     async with store.transaction() as tx:
@@ -39,6 +40,7 @@ async def ask(
             requests_per_minute=rpm,
             tokens_per_minute=tpm,
             spread=spread,
+            returns=returns,
             window=window,
         )
 
@@ -250,3 +252,11 @@ async def test_the_tables_are_reached_by_the_functions_only(owner: Owner) -> Non
     for table in ("model_grants", "model_waits"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             owner.execute(f"SELECT * FROM {table}".encode())
+
+
+async def test_those_who_are_served_elsewhere_do_not_fill_the_line(store: Store, owner: Owner) -> None:
+    granted(await ask(store, "agent-a", "first", rpm=1))
+    for number in range(3):
+        waits(await ask(store, "agent-a", f"elsewhere-{number}", rpm=1, returns=False))
+    owner.execute("UPDATE model_grants SET granted_at = granted_at - interval '1 hour'")
+    granted(await ask(store, "agent-a", "next", rpm=1, returns=False))
