@@ -20,6 +20,7 @@ from o.domain.price import cost
 from o.errors import (
     BudgetExceeded,
     Cancelled,
+    ContextOverflow,
     InvalidReply,
     ModelAuthentication,
     ModelError,
@@ -45,6 +46,7 @@ _HOLD_REPLY, _TRY_AGAIN = 60.0, 0.5
 
 # What another model may do better. A request that is wrong, refused or too long stays so.
 _ELSEWHERE = (
+    ContextOverflow,
     InvalidReply,
     ModelAuthentication,
     ModelQuota,
@@ -53,6 +55,13 @@ _ELSEWHERE = (
     ModelUnavailable,
     ModelUnknown,
 )
+# How much of the window the transcript may fill, one after the other, where the model says that it was too long.
+_SHARES = (1.0, 0.7, 0.4)
+
+
+def _hopes(error: ProjectError) -> tuple[bool, float]:
+    """Which of several failures says whether and when the step is tried again: the greatest."""
+    return error.retryable, -(error.retry_after or 0.0)
 
 
 class ModelActivities:
@@ -113,8 +122,7 @@ class ModelActivities:
             except _ELSEWHERE as error:
                 if stream.shown:  # another model's words would follow this one's
                     raise
-                # Whether the step is tried again is for the most hopeful failure to say.
-                failed = error if failed is None or error.retryable else failed
+                failed = error if failed is None or _hopes(error) > _hopes(failed) else failed
             except (asyncio.CancelledError, Cancelled):
                 await asyncio.shield(self._keep_partial(at, asked, stream))
                 raise
@@ -130,9 +138,15 @@ class ModelActivities:
                 profile = await provider.profile(route.model)
             except NotFound as error:  # what is missing later on is a row of ours, which no other model has either
                 raise ModelUnknown(error.message) from None
-            request, allowed = assemble(asked, route.model, profile)
-            grant = await self._grant(at, route, request, profile, last=last)
-            await stream.read(provider, request)
+            for share in _SHARES:
+                request, allowed = assemble(asked, route.model, profile, share)
+                grant = await self._grant(at, route, request, profile, last=last)
+                try:
+                    await stream.read(provider, request)
+                    break
+                except ContextOverflow:
+                    if share == _SHARES[-1] or not stream.restart():
+                        raise
         reply = stream.builder.reply()
         price = None if profile.price is None else cost(profile.price, reply.usage)
         answered = turn.Answered(stream.reply_id, reply, f"{route.spec.name}/{route.model}", price, grant)

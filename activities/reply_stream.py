@@ -28,6 +28,13 @@ class ReplyStream:
         self.shown = False
         self._loops: dict[type[ModelEvent], RepetitionGuard] = {}
 
+    def restart(self) -> bool:
+        """Forget what came, to ask once more; False if somebody saw some of it."""
+        if not self.shown:
+            self.builder = ReplyBuilder()
+            self._loops = {}
+        return not self.shown
+
     async def read(self, provider: Provider, request: ModelRequest) -> None:
         """Read the reply; closing hangs up at once, whatever ends us.
 

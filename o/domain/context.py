@@ -1,8 +1,8 @@
 """What of the transcript goes into a model request: as much as fits the window, the newest first.
 
 Tokens are counted by the counter the caller brings, exact or on the safe side (`o.domain.tokens`). What the vendors'
-wires add around a text is a bound. A provider that counts more all the same answers with a context overflow, and the
-request is built again for a smaller window.
+wires add around a text is a bound. Where a provider counts more all the same and answers with a context overflow, its
+caller builds the request again for a smaller window.
 """
 
 import json

@@ -105,6 +105,17 @@ async def test_a_request_may_ask_another_model(engine: Engine) -> None:
         assert [message.text for message in await tx.messages.of_run(run.id)][-1] == "You said: Hello"
 
 
+async def test_a_transcript_that_is_too_long_is_asked_again_with_less_of_it(engine: Engine) -> None:
+    agent, conversation = await make_agent(engine.store)
+    assert await ran(engine, agent, conversation, script(failing("context_window_exceeded", 2))) == ("end_turn", None)
+    assert engine.requests() == 3
+    stop, error = await ran(engine, agent, conversation, script(failing("context_window_exceeded", 9), {"text": "x"}))
+    assert stop == "context_window_overflow_in_system_prompt"
+    assert error is not None and error["error_type"] == "context_window_exceeded"
+    assert engine.requests() == 6
+    assert await ran(engine, agent, conversation, script({"text": "Here again."})) == ("end_turn", None)
+
+
 async def test_limits_of_a_provider_hold_a_request_back(engine: Engine) -> None:
     agent, conversation = await make_agent(engine.store, model="scripted/echo")
     async with engine.store.transaction() as tx:
