@@ -1,8 +1,10 @@
 """From a handle to those who serve it: an organisation's own providers and aliases, then what the environment names."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from o.contracts.models import Category
 from o.errors import InvalidArgument, ModelError, NotFound
@@ -18,6 +20,9 @@ from o.store.session import Store
 _DIMENSIONS_TIMEOUT = 2.0
 
 _KEYS_REMEMBERED = 1_000
+
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +121,17 @@ class Routing:
         return Catalog(models, embeddings, sorted(states, key=lambda state: state.name))
 
     async def describe(self, org_id: str, handle: str) -> Card:
-        """What is known of one model. Raises NotFound, InvalidArgument, ModelError."""
-        route = self.routes(await self._snapshot(org_id), handle)[0]
-        async with self._providers.serving(route.spec) as provider:
-            return _card(route.spec, await provider.profile(route.model))
+        """What is known of one model; of an alias, of the first that can tell. Raises as `dimensions`."""
+
+        async def card(route: Route) -> Card:
+            async with self._providers.serving(route.spec) as provider:
+                return _card(route.spec, await provider.profile(route.model))
+
+        return await self._first(org_id, handle, card)
 
     async def dimensions(self, org_id: str, handle: str) -> int:
         """How long an embedding model's vectors are. Raises NotFound, InvalidArgument, ModelError."""
-        route = self.routes(await self._snapshot(org_id), handle)[0]
-        return await self._providers.dimensions(route.spec, route.model)
+        return await self._first(org_id, handle, lambda route: self._providers.dimensions(route.spec, route.model))
 
     async def check(self, org_id: str, provider_id: str) -> int:
         """Ask a stored provider what it has, now; the number of its models. Raises NotFound, ModelError."""
@@ -143,6 +150,14 @@ class Routing:
         specs, _ = self._specs(await self._snapshot(org_id))
         for spec in specs.values():
             self._providers.forget(spec)
+
+    async def _first(self, org_id: str, handle: str, tell: Callable[[Route], Awaitable[Told]]) -> Told:
+        """What the first way to serve a handle tells that can; else the last one's error."""
+        routes = self.routes(await self._snapshot(org_id), handle)
+        for route in routes[:-1]:
+            with suppress(ModelError, NotFound):
+                return await tell(route)
+        return await tell(routes[-1])
 
     async def _snapshot(self, org_id: str, draft: str | None = None) -> Snapshot:
         async with self._store.transaction(org_id) as tx:
@@ -215,7 +230,7 @@ class Routing:
         known = (record.id, record.api_key)
         if known not in self._opened:
             if self._keyring is None:
-                raise InvalidArgument("this worker has no key file, so it cannot open stored keys (O_KEY_FILE)")
+                raise KeyUnusable("this worker has no key file, so it cannot open stored keys (O_KEY_FILE)")
             if len(self._opened) >= _KEYS_REMEMBERED:
                 self._opened.clear()
             self._opened[known] = self._keyring.decrypt(record.api_key, context=key_context(record.id))

@@ -4,6 +4,7 @@ from api.catalogue import Catalogue
 from api.deps import Defaults
 from api.schemas.agents import CompactionSettings, CreateAgent, UpdateAgent
 from api.schemas.models import ModelSettings, given, new_config, new_embedding_config
+from o.domain.agent import own_or_shared
 from o.domain.json import JsonObject
 from o.errors import InvalidArgument
 
@@ -49,20 +50,31 @@ async def model_config(
 
 
 async def conversation_config(
-    model: str | None, settings: ModelSettings | None, catalogue: Catalogue, *, before: JsonObject
+    model: str | None,
+    settings: ModelSettings | None,
+    catalogue: Catalogue,
+    *,
+    before: JsonObject | None,
+    of_agent: JsonObject,
 ) -> JsonObject:
-    """The model configuration of a conversation; `before` is what it had, its own or its agent's.
+    """A conversation's own configuration: a whole one if it has a model of its own, else what differs from its agent's.
+
+    Args:
+        before: its own so far.
+        of_agent: its agent's, whole.
 
     Raises:
         NotFound: unknown handle. InvalidArgument: a handle without a slash, or limits that contradict each other.
     """
-    same = model is None or model == before["handle"]
-    config = dict(before) if same else new_config(await catalogue.model(str(model)))
+    config = dict(before or {})
+    if model is not None and model != config.get("handle"):
+        config = new_config(await catalogue.model(model))
     if settings is not None:
         config |= settings.changes
         if settings.response_format is not None:
             config["response_format"] = settings.response_format.model_dump(exclude_none=True)
-    _check(config)
+        config["settings"] = config.get("settings", {}) | settings.model_dump(mode="json", exclude_none=True)
+    _check(own_or_shared(config, of_agent))
     return config
 
 

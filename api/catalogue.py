@@ -1,5 +1,6 @@
 """Which models there are, as far as this process has heard: asked of a worker, remembered for a while."""
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -41,15 +42,16 @@ class Catalogue:
         self._models: dict[str, tuple[float, ModelCard]] = {}
         self._embeddings: dict[str, tuple[float, EmbeddingCard]] = {}
         self._lists: tuple[float, ModelCards] | None = None
+        self._listing = asyncio.Lock()  # who finds the list too old waits for the same new one
 
     async def all(self, *, fresh: bool = False) -> ModelCards:
         """All models that answer now. Raises Unavailable."""
-        now = time.monotonic()
-        if fresh or self._lists is None or now > self._lists[0]:
-            cards = await self._source.model_cards(self._org_id, fresh=fresh)
-            whole = all(provider.code is None for provider in cards.providers)
-            self._lists = now + (_LIST_TTL if whole else _PARTIAL_TTL), cards
-        return self._lists[1]
+        async with self._listing:
+            if fresh or self._lists is None or time.monotonic() > self._lists[0]:
+                cards = await self._source.model_cards(self._org_id, fresh=fresh)
+                whole = all(provider.code is None for provider in cards.providers)
+                self._lists = time.monotonic() + (_LIST_TTL if whole else _PARTIAL_TTL), cards
+            return self._lists[1]
 
     async def model(self, handle: str) -> ModelCard:
         """The card of a model. Raises NotFound, InvalidArgument (the handle has no slash), ModelError, Unavailable."""

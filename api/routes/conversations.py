@@ -107,11 +107,10 @@ async def _own_model(
     """The columns that give a thread the model a body asks for; none where it asks for none."""
     if body.model is None and body.model_settings is None:
         return {}
-    if own is None:
-        async with caller.transaction() as tx:
-            own = (await tx.agents.get(agent_id)).llm_config
-    config = await conversation_config(body.model, body.model_settings, caller.catalogue, before=own)
-    return {"model": config["handle"], "llm_config": config}
+    async with caller.transaction() as tx:
+        of_agent = (await tx.agents.get(agent_id)).llm_config
+    config = await conversation_config(body.model, body.model_settings, caller.catalogue, before=own, of_agent=of_agent)
+    return {"model": config.get("handle"), "llm_config": config}
 
 
 async def _printed(tx: Transaction, thread: ConversationRecord) -> Json:

@@ -22,7 +22,7 @@ MessageType = Literal[
     "event_message",
 ]
 _MAX_PARTS = 200
-_MAX_DATA = 8_000_000
+_MAX_DATA = 5 * 2**20  # characters of base64; vendors refuse larger images, then and in every later request
 
 
 class TextContent(Body):

@@ -136,7 +136,8 @@ def print_usage(steps: list[StepRecord]) -> JsonObject:
 
 def print_conversation(conversation: ConversationRecord, context_ids: list[str]) -> JsonObject:
     """A conversation as the wire has it; its model is null where it has none but its agent's."""
-    own = conversation.llm_config
+    own = conversation.llm_config or {}
+    settings = {"provider_type": "openai", **own["settings"]} if own.get("settings") else None
     return {
         "id": conversation.id,
         "agent_id": conversation.agent_id,
@@ -147,8 +148,8 @@ def print_conversation(conversation: ConversationRecord, context_ids: list[str])
         "in_context_message_ids": context_ids,
         "isolated_block_ids": [],
         "model": conversation.model,
-        "model_settings": print_settings(own, own.get("response_format")) if own else None,
-        "context_window_limit": own["context_window"] if own else None,
+        "model_settings": print_settings(own, own.get("response_format")) if "handle" in own else settings,
+        "context_window_limit": own.get("context_window"),
         "last_message_at": timestamp(conversation.last_message_at),
         "created_at": timestamp(conversation.created_at),
         "updated_at": timestamp(conversation.updated_at),

@@ -8,9 +8,13 @@ from o.domain.stop import StopReason
 
 
 class Contract(BaseModel):
-    """Root of everything Temporal carries. New fields get a default, so that old histories replay."""
+    """Root of everything Temporal carries.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    New fields get a default, so that old histories replay; fields of a newer version are ignored, so that processes of
+    two versions can work side by side while one replaces the other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class StepRef(Contract):

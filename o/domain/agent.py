@@ -44,6 +44,12 @@ class Tool:
     parallel: bool
 
 
+def own_or_shared(own: JsonObject | None, of_agent: JsonObject) -> JsonObject:
+    """The model configuration of a conversation: its own if that names a model, else its agent's with what differs."""
+    own = own or {}
+    return own if "handle" in own else {**of_agent, **own}
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """One agent, whole: its heritable part and what is attached to it now.

@@ -83,5 +83,5 @@ class ProviderSpec:
     @property
     def bucket(self) -> str:
         """What its rate limits are counted under: the service and the key, as a digest that tells neither."""
-        told = f"{self.wire}\0{self.base_url}\0{self.api_key}"
+        told = f"{self.wire}\0{self.preset}\0{self.base_url}\0{self.api_key}"
         return hashlib.sha256(told.encode()).hexdigest()[:32]

@@ -360,3 +360,33 @@ async def test_settings_of_a_model_are_kept_in_its_vendors_words(http: httpx.Asy
     assert {"seed": 7, "top_p": 0.5, "verbosity": "low"}.items() <= moved.json()["model_settings"].items()
     assert moved.json()["model_settings"]["reasoning"] == {"reasoning_effort": "minimal"}
     assert "thinking" not in moved.json()["model_settings"]
+
+
+async def test_a_conversation_may_have_a_model_of_its_own(http: httpx.AsyncClient, agent_id: str) -> None:
+    shared = (await http.post("/v1/conversations/", params={"agent_id": agent_id})).json()
+    assert (shared["model"], shared["model_settings"]) == (None, None)
+    own = (
+        await http.post("/v1/conversations/", params={"agent_id": agent_id}, json={"model": "scripted/silent"})
+    ).json()
+    assert own["model"] == "scripted/silent"
+    assert own["context_window_limit"] == 128_000
+    unknown = await http.patch(f"/v1/conversations/{own['id']}", json={"model": "scripted/unknown"})
+    assert unknown.status_code == 404
+    # What is only set differently stays with the agent's model, whichever that is.
+    tuned = await http.patch(
+        f"/v1/conversations/{shared['id']}",
+        json={"model_settings": {"provider_type": "openai", "temperature": 0.2}, "summary": "About tea."},
+    )
+    assert tuned.status_code == 200, tuned.text
+    assert (tuned.json()["model"], tuned.json()["summary"]) == (None, "About tea.")
+    assert tuned.json()["model_settings"] == {"provider_type": "openai", "temperature": 0.2}
+    assert (await http.patch(f"/v1/agents/{agent_id}", json={"model": "scripted/silent"})).status_code == 200
+    for thread in (shared, own):
+        said = f"/v1/conversations/{thread['id']}/messages"
+        answer = await http.post(said, json={"input": "Hello", "streaming": False})
+        assert answer.status_code == 200, answer.text
+        assert not any(each["message_type"] == "assistant_message" for each in answer.json()["messages"])
+    moved = await http.patch(f"/v1/conversations/{own['id']}", json={"model": "scripted/echo"})
+    assert moved.json()["model"] == "scripted/echo"
+    answer = await http.post(f"/v1/conversations/{own['id']}/messages", json={"input": "Hello", "streaming": False})
+    assert answer.json()["messages"][-1]["content"] == "You said: Hello"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from o.domain.agent import Agent, AgentType, Tool
+from o.domain.agent import Agent, AgentType, Tool, own_or_shared
 from o.domain.blocks import Block
 from o.domain.json import JsonObject
 from o.domain.model import Sampling, ToolSpec
@@ -183,7 +183,7 @@ class Agents(Repository):
         )
         if row is None:
             raise NotFound(f"Agent not found with id '{agent_id}'")
-        config: JsonObject = row["own_config"] or row["llm_config"]
+        config = own_or_shared(row["own_config"], row["llm_config"])
         return Agent(
             id=row["id"],
             org_id=row["org_id"],

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, LiteralString, TypeVar
 
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow, class_row
+from psycopg.rows import DictRow
 from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
@@ -32,14 +32,11 @@ class Repository:
         return await cursor.fetchone()
 
     async def _records(self, record: type[Record], query: Query, params: Mapping[str, Any]) -> list[Record]:
-        async with self._connection.cursor(row_factory=class_row(record)) as cursor:
-            await cursor.execute(query, params)
-            return await cursor.fetchall()
+        return [record_of(record, row) for row in await self._rows(query, params)]
 
     async def _record(self, record: type[Record], query: Query, params: Mapping[str, Any]) -> Record | None:
-        async with self._connection.cursor(row_factory=class_row(record)) as cursor:
-            await cursor.execute(query, params)
-            return await cursor.fetchone()
+        row = await self._row(query, params)
+        return None if row is None else record_of(record, row)
 
     async def _page(
         self,
@@ -82,3 +79,9 @@ class Repository:
 def as_json(value: object) -> Jsonb:
     """A value for a jsonb parameter."""
     return Jsonb(value)
+
+
+def record_of(record: type[Record], row: Mapping[str, Any]) -> Record:
+    """A row as a record. A column that the record does not know is of a newer version's schema, and is passed over."""
+    dataclass: Any = record
+    return record(**{name: row[name] for name in dataclass.__dataclass_fields__})

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from o.errors import Conflict, NotFound
 from o.store.records import ProviderRecord
-from o.store.repositories.base import Place, Repository, as_json
+from o.store.repositories.base import Place, Repository, as_json, record_of
 
 # A draft is deleted by whoever made it, within seconds; one this old was left by a process that died.
 _DRAFT_LASTS = timedelta(minutes=5)
@@ -151,4 +151,4 @@ def _encoded(columns: Mapping[str, Any]) -> dict[str, Any]:
 def _timed(row: dict[str, Any]) -> ProviderRecord:
     """A row that came as JSON, with its times as times again."""
     times = {name: datetime.fromisoformat(row[name]) for name in _TIMES if row[name] is not None}
-    return ProviderRecord(**{**row, **times})
+    return record_of(ProviderRecord, {**row, **times})

@@ -3,10 +3,12 @@
 import asyncio
 from dataclasses import replace
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from o import ids
-from o.contracts.turn import CallRef, StepRef
+from o.contracts.turn import CallRef, StepInput, StepRef
 from o.domain import loop
 from o.domain.messages import Approval, TextPart, ToolCall, ToolReturn
 from o.domain.model import ModelReply, Usage
@@ -265,3 +267,22 @@ async def test_a_text_that_cannot_be_stored_is_refused_without_repeating_it(stor
         await accepted(store, request(agent, conversation, f"secret {text}"))
     assert caught.value.__cause__ is None
     assert "secret" not in str(caught.value)
+
+
+async def test_a_column_of_a_newer_version_is_passed_over(store: Store, database_url: str) -> None:
+    agent, conversation = await make_agent(store)
+    at = await accepted(store, request(agent, conversation))
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        for table in ("steps", "runs", "conversations", "agents"):
+            owner.execute(
+                sql.SQL("ALTER TABLE {} ADD COLUMN of_tomorrow text DEFAULT 'x'").format(sql.Identifier(table))
+            )
+    await replied(store, at)
+    async with store.transaction() as tx:
+        assert (await tx.runs.get(at.run_id)).status == "completed"
+
+
+def test_a_field_of_a_newer_version_is_passed_over() -> None:
+    step = {"org_id": "org-1", "agent_id": "agent-1", "conversation_id": "conv-1", "run_id": "run-1", "index": 3}
+    newer = StepInput.model_validate({"at": {**step, "of_tomorrow": 1}, "timing": {"of_tomorrow": 2}})
+    assert newer.at.index == 3
