@@ -11,7 +11,7 @@ from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
 from o.errors import NotFound
-from o.store import turn
+from o.store import calls
 from o.store.prompts import recompile
 from o.store.repositories.blocks import Author
 from o.store.session import Store, Transaction
@@ -58,13 +58,13 @@ class MemoryActivities:
         """
         with failing():
             async with self._store.transaction(what.at.org_id) as tx:
-                begun = await turn.begin_call(tx, what.at, what.call)
+                begun = await calls.begin_call(tx, what.at, what.call)
                 if isinstance(begun, ToolReturn):
                     return
                 returned = await self._carry_out(tx, what, begun)
                 await tx.steps.finish_call(what.at.run_id, what.at.index, returned, attempt=begun.attempt)
 
-    async def _carry_out(self, tx: Transaction, what: ToolInput, calling: turn.Calling) -> ToolReturn:
+    async def _carry_out(self, tx: Transaction, what: ToolInput, calling: calls.Calling) -> ToolReturn:
         call = calling.call
         try:
             arguments = parse_arguments(call)

@@ -12,7 +12,7 @@ from o.keyring import Keyring, KeyUnusable
 from o.providers.base import Listing, Profile
 from o.providers.registry import Heard, Providers
 from o.providers.spec import ProfileChange, ProviderSpec
-from o.store.records import ProviderRecord
+from o.store.provider_records import ProviderRecord
 from o.store.repositories.providers import Snapshot, key_context
 from o.store.session import Store
 

@@ -11,7 +11,7 @@ from o.contracts.turn import ToolInput
 from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
-from o.store import turn
+from o.store import calls
 from o.store.session import Store
 
 
@@ -45,7 +45,7 @@ class ToolActivities:
         """
         with failing(for_good=False):
             async with self._store.transaction(what.at.org_id) as tx:
-                begun = await turn.begin_call(tx, what.at, what.call)
+                begun = await calls.begin_call(tx, what.at, what.call)
             if isinstance(begun, ToolReturn):
                 return
             async with heartbeating(), self._cancellations.stoppable(what.at.run_id):
@@ -53,7 +53,7 @@ class ToolActivities:
             async with self._store.transaction(what.at.org_id) as tx:
                 await tx.steps.finish_call(what.at.run_id, what.at.index, returned, attempt=begun.attempt)
 
-    async def _call(self, what: ToolInput, calling: turn.Calling) -> ToolReturn:
+    async def _call(self, what: ToolInput, calling: calls.Calling) -> ToolReturn:
         call = calling.call
         tool = self._tools.get(call.name)
         if tool is None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from o.errors import InvalidArgument
 from o.guard.policy import parse_allowed
+from o.provider_settings import ProviderSettings, http_address, standard
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -52,11 +53,7 @@ def _served(gguf: Path | None) -> str:
     return f"local/{gguf.stem.lower()}" if gguf is not None else "local/smollm2-135m"
 
 
-def _standard(variable: str) -> AliasChoices:
-    return AliasChoices(variable, variable.lower())
-
-
-class Settings(BaseSettings):
+class Settings(ProviderSettings):
     """Everything that can be configured. Use `load`, which words bad values for people."""
 
     model_config = SettingsConfigDict(
@@ -78,13 +75,13 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, ge=1, le=1000, description="connections each process may hold")
     temporal_address: str | None = Field(
         default=None,
-        validation_alias=_standard("TEMPORAL_ADDRESS"),
+        validation_alias=standard("TEMPORAL_ADDRESS"),
         description="Temporal server (host:port) to use; the embedded one if unset",
     )
     temporal_namespace: str = Field(
         default="default",
         min_length=1,
-        validation_alias=_standard("TEMPORAL_NAMESPACE"),
+        validation_alias=standard("TEMPORAL_NAMESPACE"),
         description="Temporal namespace O lives in",
     )
     local_model: Path | None = Field(default=None, description="GGUF file to serve instead of the built-in model")
@@ -99,84 +96,6 @@ class Settings(BaseSettings):
     )
     key_file: Path = Field(
         default_factory=lambda known: known["data_dir"] / "key", description="file of the key that encrypts secrets"
-    )
-    openai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("OPENAI_API_KEY"), description="enables the openai/… models"
-    )
-    openai_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("OPENAI_BASE_URL"),
-        description="server that speaks the OpenAI wire, if not OpenAI's own",
-    )
-    anthropic_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("ANTHROPIC_API_KEY"), description="enables the anthropic/… models"
-    )
-    anthropic_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("ANTHROPIC_BASE_URL"),
-        description="server that speaks the Anthropic wire, if not Anthropic's own",
-    )
-    groq_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("GROQ_API_KEY"), description="enables the groq/… models"
-    )
-    groq_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("GROQ_BASE_URL"),
-        description="server that speaks the Groq wire, if not Groq's own",
-    )
-    ollama_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("OLLAMA_BASE_URL"),
-        description="Ollama server; enables the ollama/… models",
-    )
-    ollama_api_key: SecretStr | None = Field(
-        default=None,
-        validation_alias=_standard("OLLAMA_API_KEY"),
-        description="key for an Ollama server that asks for one",
-    )
-    openrouter_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("OPENROUTER_API_KEY"), description="enables the openrouter/… models"
-    )
-    together_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("TOGETHER_API_KEY"), description="enables the together/… models"
-    )
-    deepseek_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("DEEPSEEK_API_KEY"), description="enables the deepseek/… models"
-    )
-    mistral_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("MISTRAL_API_KEY"), description="enables the mistral/… models"
-    )
-    xai_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("XAI_API_KEY"), description="enables the xai/… models"
-    )
-    gemini_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("GEMINI_API_KEY"), description="enables the gemini/… models"
-    )
-    fireworks_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("FIREWORKS_API_KEY"), description="enables the fireworks/… models"
-    )
-    cerebras_api_key: SecretStr | None = Field(
-        default=None, validation_alias=_standard("CEREBRAS_API_KEY"), description="enables the cerebras/… models"
-    )
-    vllm_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("VLLM_BASE_URL"),
-        description="vLLM server; enables the vllm/… models",
-    )
-    sglang_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("SGLANG_BASE_URL"),
-        description="SGLang server; enables the sglang/… models",
-    )
-    lmstudio_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("LMSTUDIO_BASE_URL"),
-        description="LM Studio server; enables the lmstudio/… models",
-    )
-    llamacpp_base_url: str | None = Field(
-        default=None,
-        validation_alias=_standard("LLAMACPP_BASE_URL"),
-        description="llama.cpp server; enables the llamacpp/… models",
     )
     allowed_hosts: str = Field(
         default="",
@@ -233,21 +152,10 @@ class Settings(BaseSettings):
             raise ValueError("write it as host:port")
         return value
 
-    @field_validator(
-        "openai_base_url",
-        "anthropic_base_url",
-        "groq_base_url",
-        "vllm_base_url",
-        "sglang_base_url",
-        "lmstudio_base_url",
-        "llamacpp_base_url",
-        "base_url",
-    )
+    @field_validator("base_url")
     @classmethod
-    def _http(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"https?://[^\s/]", value):
-            raise ValueError("write it as http://host:port or https://host")
-        return None if value is None else value.rstrip("/")
+    def _address(cls, value: str) -> str | None:
+        return http_address(value)
 
     @field_validator("default_model", "default_embedding")
     @classmethod

@@ -11,7 +11,7 @@ from api.responses import timestamp
 from api.schemas.common import Body, Count, Flag, FreeJson, Name, Shape
 from o.contracts.models import PROVIDER_TYPES, ProviderState
 from o.domain.json import JsonObject
-from o.store.records import AliasRecord, ProviderRecord
+from o.store.provider_records import AliasRecord, ProviderRecord
 
 # The names of what every O has; a provider of such a name would hide it.
 _RESERVED = frozenset({"local", "scripted"})

@@ -9,7 +9,7 @@ from api.responses import timestamp
 from api.schemas.common import AgentId, Body, Shape
 from o.domain.budget import Period
 from o.domain.json import JsonObject
-from o.store.records import BudgetRecord, SpendRecord
+from o.store.provider_records import BudgetRecord, SpendRecord
 
 # Far above any bill, far below what a double or a bigint holds exactly.
 _MOST_TOKENS = 10**15

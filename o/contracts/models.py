@@ -26,6 +26,8 @@ PROVIDER_TYPES = (
     "sglang",
     "lmstudio",
     "llamacpp",
+    "lmstudio_openai",  # Letta's names of two of them
+    "google_ai",
 )
 
 

@@ -142,7 +142,7 @@ PRESETS: Mapping[str, Preset] = {
     "llamacpp": Preset("llama.cpp", "http://127.0.0.1:8080/v1", _LLAMACPP, url_variable="LLAMACPP_BASE_URL"),
 }
 # What Letta calls them.
-_ALIASES = {"lmstudio_openai": "lmstudio", "google_ai": "gemini"}
+LETTAS_NAMES = {"lmstudio_openai": "lmstudio", "google_ai": "gemini"}
 
 
 def preset(name: str) -> Preset:
@@ -151,7 +151,7 @@ def preset(name: str) -> Preset:
     Raises:
         NotFound: there is none.
     """
-    if (found := PRESETS.get(_ALIASES.get(name, name))) is None:
+    if (found := PRESETS.get(LETTAS_NAMES.get(name, name))) is None:
         raise NotFound(f"there is no service '{name[:100]}' known by name; there are: {', '.join(PRESETS)}")
     return found
 

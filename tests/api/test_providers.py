@@ -17,7 +17,7 @@ from o.contracts.models import PROVIDER_TYPES
 from o.domain.price import Price
 from o.guard.policy import Guard
 from o.keyring import Keyring
-from o.providers.presets import PRESETS
+from o.providers.presets import LETTAS_NAMES, PRESETS
 from o.providers.spec import ProfileChange, Wire
 from o.store.repositories.providers import ProviderFilter, key_context
 from o.store.session import Store
@@ -309,7 +309,7 @@ async def test_organisations_do_not_see_each_others_providers(
 
 def test_the_types_are_those_that_workers_know() -> None:
     wires = [wire for wire in get_args(Wire) if wire not in ("local", "scripted")]
-    assert list(PROVIDER_TYPES) == [*wires, *PRESETS]
+    assert list(PROVIDER_TYPES) == [*wires, *PRESETS, *LETTAS_NAMES]
 
 
 def test_a_model_change_says_all_that_a_profile_change_can() -> None:

@@ -21,7 +21,7 @@ from o.domain.price import Price
 from o.errors import ModelTimeout, NotFound, Unavailable
 from o.ids import DEFAULT_ORG
 from o.keyring import Keyring
-from o.store.records import ProviderRecord
+from o.store.provider_records import ProviderRecord
 from o.store.repositories.providers import key_context
 from o.store.session import Store
 from o.temporal import Queue

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from o.errors import NotFound
-from o.store.records import AliasRecord
+from o.store.provider_records import AliasRecord
 from o.store.repositories.base import Repository
 
 

@@ -10,7 +10,7 @@ from o import ids
 from o.domain import budget
 from o.domain.budget import Budget, Exceeded, Period, Spent
 from o.errors import NotFound
-from o.store.records import BudgetRecord
+from o.store.provider_records import BudgetRecord
 from o.store.repositories.base import Place, Repository
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from psycopg import sql
 
 from o.errors import Conflict, NotFound
-from o.store.records import ProviderRecord
+from o.store.provider_records import ProviderRecord
 from o.store.repositories.base import Place, Repository, as_json, record_of
 
 # A draft is deleted by whoever made it, within seconds; one this old was left by a process that died.

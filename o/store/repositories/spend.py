@@ -8,7 +8,7 @@ from typing import Literal
 from psycopg.sql import SQL, Identifier
 
 from o.domain.model import Usage
-from o.store.records import SpendRecord
+from o.store.provider_records import SpendRecord
 from o.store.repositories.base import Repository
 
 Grouping = Literal["day", "agent", "model"]

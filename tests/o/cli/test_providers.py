@@ -1,5 +1,6 @@
 """`o providers`, `o models` and `o aliases` against a real API and worker; the provider is the emulator of a vendor."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 from o.cli.app import main
 from o.embedded.layout import Layout
 from tests.emulators import openai_server
+from tests.support.engine import own_client
 from tests.support.servers import Platform, Postgres, Temporal, environment, folder
 
 KEY = openai_server.KEY
@@ -22,10 +24,12 @@ def vendor() -> Iterator[openai_server.Emulator]:
 
 @pytest.fixture(scope="module")
 def site(layout: Layout, postgres: Postgres, template: str, temporal: Temporal) -> Iterator[Platform]:
-    """An api and a worker that let providers be on this machine."""
+    """An api and a worker that let providers be on this machine, in a namespace that no other test's worker polls."""
     url = postgres.create("providers", template)
+    namespace = asyncio.run(own_client(temporal.address)).namespace
     with folder() as own:
-        env = environment(own.data_dir, url, temporal.address, O_ALLOWED_HOSTS="127.0.0.1/32")
+        more = {"O_ALLOWED_HOSTS": "127.0.0.1/32", "TEMPORAL_NAMESPACE": namespace}
+        env = environment(own.data_dir, url, temporal.address, **more)
         running = Platform(own.data_dir, env)
         running.start()
         yield running
@@ -52,7 +56,7 @@ def test_a_provider_is_added_checked_rotated_and_removed(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("sk-wrong-key-0123456789\n"))
     code, out, err = _run(capsys, "providers", "add", "mine", "--base-url", vendor.url, "--requests-per-minute", "9")
-    assert code == 0 and "(mine, openai) is added" in out
+    assert code == 0 and "(mine, openai) is added" in out, err
     assert "does not answer as it should" in err and "mine" in err
     code, _, err = _run(capsys, "providers", "check", "mine")
     assert code == 1 and err.startswith("o: mine: ")

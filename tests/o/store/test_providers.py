@@ -10,7 +10,7 @@ import pytest
 from o import ids
 from o.errors import Conflict, NotFound
 from o.keyring import Keyring, KeyUnusable
-from o.store.records import ProviderRecord
+from o.store.provider_records import ProviderRecord
 from o.store.repositories.providers import ProviderFilter, Snapshot, key_context
 from o.store.session import Store
 

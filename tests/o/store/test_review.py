@@ -14,7 +14,7 @@ from o.domain.messages import Approval, TextPart, ToolCall, ToolReturn
 from o.domain.model import ModelReply, Usage
 from o.domain.request import TurnOptions
 from o.errors import InvalidArgument, Unavailable, Unprocessable
-from o.store import queue, session, turn
+from o.store import calls, queue, session, turn
 from o.store.prompts import recompile
 from o.store.repositories.blocks import Author
 from o.store.session import Store
@@ -118,7 +118,7 @@ async def test_a_call_begins_while_another_holds_the_run(store: Store) -> None:
 
     async def begin_call() -> None:
         async with store.transaction() as tx:
-            await turn.begin_call(tx, at, CallRef(call_id=CALL.id, tool=CALL.name))
+            await calls.begin_call(tx, at, CallRef(call_id=CALL.id, tool=CALL.name))
 
     async with store.transaction() as closing:
         await closing.conversations.lock(conversation)

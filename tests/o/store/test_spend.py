@@ -11,7 +11,7 @@ from o import ids
 from o.domain.model import Usage
 from o.errors import NotFound
 from o.store import queue
-from o.store.records import SpendRecord
+from o.store.provider_records import SpendRecord
 from o.store.repositories.budgets import BudgetFilter
 from o.store.repositories.spend import SpendFilter
 from o.store.session import Store
