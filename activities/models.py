@@ -5,7 +5,7 @@ import asyncio
 from temporalio import activity
 
 from activities.policy import failing
-from activities.routing import Card, Routing, State
+from activities.routing import Card, Routing
 from o.contracts.models import (
     CheckInput,
     EmbeddingCard,
@@ -14,7 +14,6 @@ from o.contracts.models import (
     ModelInput,
     ModelsInput,
     ProviderCheck,
-    ProviderState,
 )
 from o.errors import ModelError, ModelTimeout
 from o.keyring import KeyUnusable
@@ -43,7 +42,7 @@ class CatalogueActivities:
                     EmbeddingCard(handle=handle, dimensions=dimensions)
                     for handle, dimensions in sorted(found.embeddings.items())
                 ),
-                providers=tuple(map(_state, found.providers)),
+                providers=tuple(found.providers),
             )
 
     @activity.defn(name="models.describe")
@@ -84,18 +83,6 @@ class CatalogueActivities:
             except (ModelError, KeyUnusable) as error:
                 return ProviderCheck(ok=False, code=error.code, message=error.message)
             return ProviderCheck(ok=True, models=models)
-
-
-def _state(state: State) -> ProviderState:
-    return ProviderState(
-        name=state.name,
-        provider_type=state.provider_type,
-        provider_category=state.category,
-        models=state.models,
-        embeddings=state.embeddings,
-        code=state.code,
-        message=state.message,
-    )
 
 
 def _card(handle: str, card: Card) -> ModelCard:

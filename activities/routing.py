@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from o.contracts.models import Category
+from o.contracts.models import Category, ProviderState
 from o.errors import InvalidArgument, ModelError, NotFound
 from o.keyring import Keyring, KeyUnusable
 from o.providers.base import Listing, Profile
@@ -44,19 +44,6 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How a provider is: what it has, or the code and words of why it says nothing."""
-
-    name: str
-    provider_type: str
-    category: Category
-    models: int = 0
-    embeddings: int = 0
-    code: str | None = None
-    message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Catalog:
     """All that can be asked now, by handle: language models, and embedding models with their dimensions.
 
@@ -65,7 +52,7 @@ class Catalog:
 
     models: Mapping[str, Card] = field(default_factory=dict)
     embeddings: Mapping[str, int] = field(default_factory=dict)
-    providers: Sequence[State] = ()
+    providers: Sequence[ProviderState] = ()
 
 
 class Routing:
@@ -177,7 +164,7 @@ class Routing:
                 found[f"{spec.name}/{name}"] = task.result()
         return found
 
-    def _specs(self, snapshot: Snapshot) -> tuple[dict[str, ProviderSpec], list[State]]:
+    def _specs(self, snapshot: Snapshot) -> tuple[dict[str, ProviderSpec], list[ProviderState]]:
         """By name, an organisation's own before those of the environment; and those whose key does not open."""
         specs, locked = dict(self._providers.specs), []
         for record in snapshot.providers:
@@ -185,7 +172,15 @@ class Routing:
             try:
                 specs[record.name] = self._spec(record)
             except KeyUnusable as error:
-                locked.append(State(record.name, record.provider_type, "byok", code=error.code, message=error.message))
+                locked.append(
+                    ProviderState(
+                        name=record.name,
+                        provider_type=record.provider_type,
+                        provider_category="byok",
+                        code=error.code,
+                        message=error.message,
+                    )
+                )
         return specs, locked
 
     def _route(self, handle: str, own: Mapping[str, ProviderRecord]) -> Route:
@@ -241,16 +236,16 @@ def _card(spec: ProviderSpec, profile: Profile) -> Card:
     return Card(profile, spec.preset or spec.wire, _category(spec))
 
 
-def _state(spec: ProviderSpec, heard: Heard) -> State:
+def _state(spec: ProviderSpec, heard: Heard) -> ProviderState:
     listing = heard.listing or Listing()
-    return State(
-        spec.name,
-        spec.preset or spec.wire,
-        _category(spec),
-        len(listing.language),
-        len(listing.embedding),
-        heard.code,
-        heard.message,
+    return ProviderState(
+        name=spec.name,
+        provider_type=spec.preset or spec.wire,
+        provider_category=_category(spec),
+        models=len(listing.language),
+        embeddings=len(listing.embedding),
+        code=heard.code,
+        message=heard.message,
     )
 
 

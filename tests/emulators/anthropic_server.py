@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.emulators.anthropic_rules import SAMPLED, Body, Refused, Thought, blocks, check, thinks
-from tests.emulators.openai_server import _Server
+from tests.emulators.serving import serving
 
 KEY = "sk-ant-emulator-key"
 _BEGUN = {"input_tokens": 5, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4, "output_tokens": 1}
@@ -290,16 +289,6 @@ def running() -> Iterator[Emulator]:
             Route("/v1/models", emulator.models),
         ]
     )
-    config = uvicorn.Config(
-        app, port=0, loop="asyncio", ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.listening.wait(10)
-        emulator.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with serving(app) as root:
+        emulator.url = root
         yield emulator
-    finally:
-        server.should_exit = True
-        thread.join(10)

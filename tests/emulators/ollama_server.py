@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.emulators.ollama_rules import mistake, shown
-from tests.emulators.openai_server import _Server
+from tests.emulators.serving import serving
 
 KEY = "ollama-emulator-key"
 LISTED = ("qwen3:latest", "tiny-words:1b", "seer:latest", "embed-3:latest", "missing:latest")
@@ -244,16 +243,6 @@ def running() -> Iterator[Emulator]:
         ],
         exception_handlers={404: _not_found},
     )
-    config = uvicorn.Config(
-        app, port=0, loop="asyncio", ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        assert server.listening.wait(10)
-        emulator.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with serving(app) as root:
+        emulator.url = root
         yield emulator
-    finally:
-        server.should_exit = True
-        thread.join(10)

@@ -21,10 +21,9 @@ from tests.emulators.openai_listings import listing
 from tests.emulators.openai_replies import USAGE, Body, deltas, odd_models, whole
 from tests.emulators.openai_responses import FAULTS, ResponsesWire
 from tests.emulators.openai_rules import refusal
-from tests.emulators.serving import Server, serving
+from tests.emulators.serving import serving
 
 KEY = "sk-emulator-key"
-_Server = Server  # by the name that the other emulators import
 _DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 # Servers of one's own: whoever reaches them may ask.
 _OPEN = ("vllm", "sglang", "lmstudio", "llamacpp")

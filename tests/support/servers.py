@@ -1,5 +1,6 @@
 """Real servers for tests: each a process of its own, on free ports, in a folder that goes away."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ from o.embedded.children import Spec
 from o.embedded.layout import Layout
 from o.embedded.postgres import EmbeddedPostgres
 from o.embedded.temporal import EmbeddedTemporal
+from o.errors import Unavailable
+from o.temporal import connect
 
 ROOT = Path(__file__).parents[2]
 _DEADLINE = 30.0
@@ -165,14 +168,16 @@ class Temporal:
         return self._embedded.address
 
     def start(self) -> None:
+        """Start it and wait until it takes clients: its port is open a moment before."""
         self.process.start()
-        host, port = self.address.split(":")
+        until(self._answers, "Temporal answering")
 
-        def listening() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex((host, int(port))) == 0
-
-        until(listening, "Temporal listening")
+    def _answers(self) -> bool:
+        try:
+            asyncio.run(connect(self.address, "default"))
+        except Unavailable:
+            return False
+        return True
 
 
 def environment(data_dir: Path, database_url: str, temporal: str, **more: str) -> dict[str, str]:
