@@ -39,10 +39,11 @@ class ProfileChange:
         return cls(**given)
 
     def applied(self, profile: Profile) -> Profile:
-        """The profile with these changes. Unless it is named, the longest reply is a quarter of a changed window."""
+        """The profile with these changes. Of a smaller window the longest reply is a quarter, unless it is named."""
         given = {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
-        if self.context_window is not None and self.max_output_tokens is None:
-            given["max_output_tokens"] = min(profile.max_output_tokens, max(1, self.context_window // 4))
+        smaller = self.context_window is not None and self.context_window < profile.context_window
+        if smaller and self.max_output_tokens is None:
+            given["max_output_tokens"] = min(profile.max_output_tokens, max(1, given["context_window"] // 4))
         return replace(profile, **given)
 
 
