@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from o.domain.json import JsonObject
 from o.domain.messages import (
@@ -229,17 +230,20 @@ def _said_parts(message: Message, *, legacy: bool) -> list[JsonObject]:
 def _said_part(part: TextPart | ReasoningPart | RedactedReasoningPart, *, legacy: bool) -> JsonObject:
     match part:
         case RedactedReasoningPart():
-            return {
-                "message_type": "hidden_reasoning_message",
-                "state": "redacted",
-                "hidden_reasoning": part.redacted,
-            }
+            return hidden_reasoning("redacted", part.redacted)
+        case ReasoningPart() if not part.reasoning:  # its vendor gives the proof of a thought, and not the thought
+            return hidden_reasoning("omitted", None)
         case TextPart() if not legacy:
             return {"message_type": "assistant_message", "content": part.text}
         case TextPart():
             return _reasoning(part.text, "non_reasoner_model", None)
         case ReasoningPart():
             return _reasoning(part.reasoning, "reasoner_model", part.signature)
+
+
+def hidden_reasoning(state: Literal["redacted", "omitted"], redacted: str | None) -> JsonObject:
+    """A thought that nobody can read."""
+    return {"message_type": "hidden_reasoning_message", "state": state, "hidden_reasoning": redacted}
 
 
 def _reasoning(text: str, source: str, signature: str | None) -> JsonObject:

@@ -14,7 +14,7 @@ from o.domain.model import (
     ToolCallDelta,
     distinct_id,
 )
-from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, said_so_far
+from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, hidden_reasoning, said_so_far
 
 
 @dataclass(slots=True)
@@ -70,12 +70,12 @@ class DeltaPrinter:
         match event:
             case TextDelta(text):
                 return [self._text(text)] if text else []
+            case ReasoningDelta("", signature) if signature and not self._part.startswith("reasoner_model"):
+                return [self._hidden(hidden_reasoning("omitted", None))]
             case ReasoningDelta(text, signature):
                 return [self._reasoning(text, "reasoner_model", signature)] if text or signature else []
             case RedactedReasoning(redacted):
-                self._part = ""
-                body = {"message_type": "hidden_reasoning_message", "state": "redacted", "hidden_reasoning": redacted}
-                return [self._delta(self._part_otid("redacted"), body)]
+                return [self._hidden(hidden_reasoning("redacted", redacted))]
             case ToolCallDelta():
                 return self._call(event)
             case Finished():
@@ -85,6 +85,13 @@ class DeltaPrinter:
         if part not in self._otids:
             self._otids[part] = derived_otid(self._message_id, len(self._otids))
         return self._otids[part]
+
+    def _hidden(self, body: JsonObject) -> JsonObject:
+        """A part of its own, that nobody can read."""
+        self._part = ""
+        delta = self._delta(self._part_otid("hidden"), body)
+        self._part = ""
+        return delta
 
     def _part_otid(self, kind: str) -> str:
         """The otid of the part that a piece of this kind belongs to."""

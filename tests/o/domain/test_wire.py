@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from o.domain.json import JsonObject
 from o.domain.messages import Approval, ImagePart, Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
-from o.domain.model import Finished, ModelEvent, ReasoningDelta, ReplyBuilder, TextDelta, ToolCallDelta
+from o.domain.model import (
+    Finished,
+    ModelEvent,
+    ReasoningDelta,
+    RedactedReasoning,
+    ReplyBuilder,
+    TextDelta,
+    ToolCallDelta,
+)
 from o.domain.wire import (
     approval_request_id,
     date,
@@ -244,3 +252,37 @@ def test_a_call_whose_name_comes_late_is_shown_whole() -> None:
     assert printer.print(ToolCallDelta(0, "a", None, "{")) == []
     (delta,) = printer.print(ToolCallDelta(0, None, "roll", "}"))
     assert delta["tool_call"] == {"name": "roll", "arguments": "{}", "tool_call_id": "a"}
+
+
+def test_thoughts_that_nobody_can_read_are_hidden_alike_in_deltas_and_lists() -> None:
+    events: list[ModelEvent] = [
+        ReasoningDelta("", "proof-1", "anthropic"),
+        RedactedReasoning("sealed", "anthropic"),
+        ReasoningDelta("hm "),
+        ReasoningDelta("yes", "proof-2", "anthropic"),
+        TextDelta("Done."),
+        Finished("stop"),
+    ]
+    builder = ReplyBuilder()
+    printer = DeltaPrinter(message_id=ID, run_id="r", step_id="s", created_at=AT, legacy=False)
+    deltas: list[JsonObject] = []
+    for event in events:
+        builder.add(event)
+        deltas += printer.print(event)
+    stored = print_message(row("assistant", content=builder.reply().content), legacy=False)
+    kinds = [(message["message_type"], message.get("state")) for message in stored]
+    assert kinds == [
+        ("hidden_reasoning_message", "omitted"),
+        ("hidden_reasoning_message", "redacted"),
+        ("reasoning_message", None),
+        ("assistant_message", None),
+    ]
+    assert list(dict.fromkeys(delta["otid"] for delta in deltas)) == [message["otid"] for message in stored]
+    assert [delta["message_type"] for delta in deltas] == [
+        "hidden_reasoning_message",
+        "hidden_reasoning_message",
+        "reasoning_message",
+        "reasoning_message",
+        "assistant_message",
+    ]
+    assert deltas[1]["hidden_reasoning"] == stored[1]["hidden_reasoning"] == "sealed"
