@@ -4,7 +4,6 @@ import asyncio
 import json
 
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import ActivityEnvironment
 
 from activities.runs import RunActivities
@@ -278,12 +277,9 @@ async def test_a_run_that_dies_again_and_again_is_ended(engine: Engine) -> None:
     agent, conversation = await make_agent(engine.store)
     asked = request(agent, conversation, script({"text": "slow", "delay": 30.0}))
     accepted = await engine.accept(asked)
-    for _ in range(4):
-        handle = engine.client.get_workflow_handle(at(asked).workflow_id)
-        async with asyncio.timeout(10):
-            while (await handle.describe()).status != WorkflowExecutionStatus.RUNNING:
-                await asyncio.sleep(0.02)
-        await handle.terminate()
+    for attempt in range(1, 5):
+        await engine.asked(attempt)  # from then on nobody touches the run, and a single look must find it
+        await engine.client.get_workflow_handle(at(asked).workflow_id).terminate()
         await reconcile(engine)
     run = await engine.ended(accepted.run_id)
     assert (run.status, run.stop_reason) == ("failed", "error")
