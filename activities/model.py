@@ -44,7 +44,8 @@ from o.temporal import StepStarter
 # Seconds a reply is held while the database does not take it, and between two tries.
 _HOLD_REPLY, _TRY_AGAIN = 60.0, 0.5
 
-# What another model may do better. A request that is wrong, refused or too long stays so.
+# What another model may do better: also with a request that is too long, if its window is larger. What is wrong or
+# refused stays so.
 _ELSEWHERE = (
     ContextOverflow,
     InvalidReply,

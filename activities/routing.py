@@ -29,7 +29,6 @@ Told = TypeVar("Told")
 class Route:
     """One way to serve a handle. `model` is the provider's own name for the model."""
 
-    handle: str
     spec: ProviderSpec
     model: str
 
@@ -188,13 +187,13 @@ class Routing:
         if not name or not model:
             raise InvalidArgument(f"'{handle[:80]}' is no model handle: write provider/model, as in local/smollm2-135m")
         if (record := own.get(name)) is not None:
-            return Route(handle, self._spec(record), model)
+            return Route(self._spec(record), model)
         if (spec := self._providers.specs.get(name)) is None:
             known = ", ".join(sorted({*own, *self._providers.specs})) or "none"
             variable = self._providers.enabled_by.get(name)
             fix = f"; set {variable} for the workers to enable it" if variable else "; `o providers add` adds one"
             raise NotFound(f"there is no provider '{name[:40]}' (there are: {known}){fix}")
-        return Route(handle, spec, model)
+        return Route(spec, model)
 
     def _spec(self, record: ProviderRecord) -> ProviderSpec:
         """What a stored provider is made from.

@@ -6,9 +6,7 @@ since its prompt cache, and the proofs of its models' thoughts, need that.
 """
 
 import hashlib
-import json
 import re
-from typing import NoReturn
 
 from o.domain.json import JsonObject
 from o.domain.messages import (
@@ -21,6 +19,7 @@ from o.domain.messages import (
     ToolReturn,
 )
 from o.providers.adapt import NO_IMAGE
+from o.providers.sent_calls import sent_arguments, sent_id
 
 # What the service takes as the id of a call and as the name of a tool.
 _FIT = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -132,14 +131,8 @@ class _Turns:
 
     def _call(self, call: ToolCall) -> JsonObject:
         """The call, under an id that fits and that no other has: some vendors count anew in every reply."""
-        wanted = call.id if _FIT.fullmatch(call.id) else f"call_{_digest(call.id)[:24]}"
-        call_id, again = wanted, 1
-        while call_id in self._ids:
-            again += 1
-            call_id = f"{wanted[:54]}_{again}"
-        self._ids.add(call_id)
-        self._open[call.id] = call_id
-        return {"type": "tool_use", "id": call_id, "name": wire_name(call.name), "input": _input(call.arguments)}
+        call_id = self._open[call.id] = sent_id(call.id, self._ids)
+        return {"type": "tool_use", "id": call_id, "name": wire_name(call.name), "input": sent_arguments(call)}
 
     def _return(self, returned: ToolReturn) -> None:
         """The return, before everything else in the user's turn: it must follow its call directly."""
@@ -195,22 +188,6 @@ def _image(part: ImagePart) -> JsonObject:
     if part.url and part.url.startswith("https://"):
         return {"type": "image", "source": {"type": "url", "url": part.url}}
     return _text(NO_IMAGE)
-
-
-def _input(arguments: str) -> JsonObject:
-    """The arguments as an object, whatever the model wrote."""
-    try:
-        value = json.loads(arguments, strict=False, parse_constant=_no_json)
-        # Half a surrogate pair may hide in an escape, an infinity in 1e999; neither can be sent.
-        if isinstance(value, dict) and json.dumps(value, ensure_ascii=False, allow_nan=False).encode():
-            return value
-    except (ValueError, RecursionError):
-        pass  # wrapped below: the model sees what it wrote, as one string
-    return {"invalid_arguments": arguments}
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _digest(text: str) -> str:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ImagePart, Message, ReasoningPart, TextPart, ToolCall, ToolReturn
 from o.domain.model import (
@@ -19,6 +18,7 @@ from o.domain.model import (
     Usage,
 )
 from o.errors import ContextOverflow, InvalidReply
+from o.providers.sent_calls import sent_arguments
 
 _URL_IMAGE = "[an image at a URL, which Ollama cannot fetch]"
 _IMAGES_FOLLOW = "[the images it returned follow]"
@@ -161,7 +161,7 @@ def _assistant(message: Message, *, with_thoughts: bool) -> JsonObject:
         assistant["thinking"] = thought
     if message.tool_calls:
         assistant["tool_calls"] = [
-            {"id": call.id, "function": {"index": index, "name": call.name, "arguments": _arguments(call)}}
+            {"id": call.id, "function": {"index": index, "name": call.name, "arguments": sent_arguments(call)}}
             for index, call in enumerate(message.tool_calls)
         ]
     return assistant
@@ -181,18 +181,6 @@ def _returns(returned: tuple[ToolReturn, ...], calls: Mapping[str, ToolCall]) ->
         pictures = [image.data for image in shown if image.data]
         words = "\n".join([_URL_IMAGE] * (len(shown) - len(pictures)))
         yield {"role": "user", "content": words} | ({"images": pictures} if pictures else {})
-
-
-def _arguments(call: ToolCall) -> JsonObject:
-    """The arguments as the object they must be, whatever the model wrote; the model sees what it was as one string."""
-    try:
-        arguments = parse_arguments(call)
-        json.dumps(
-            arguments, ensure_ascii=False, allow_nan=False
-        ).encode()  # infinities and half surrogates cannot be sent
-    except (ValueError, RecursionError):
-        return {"invalid_arguments": call.arguments}
-    return arguments
 
 
 def _known(schema: object, root: JsonObject, depth: int) -> JsonObject:

@@ -5,16 +5,14 @@ everything is brought into form here, by rules that look only backwards: what wa
 for the sake of the prompt cache.
 """
 
-import hashlib
 import json
-import re
 
 from o.domain.call_repair import parse, parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ImagePart, Message, ReasoningPart, TextPart, ToolCall, ToolReturn
+from o.providers.sent_calls import sent_id
 
 # Ids of calls have at most 64 characters: "string_above_max_length".
-_FIT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NO_RETURN = "[this call has no return]"
 
 
@@ -115,13 +113,7 @@ class _Items:
 
     def _call(self, call: ToolCall) -> JsonObject:
         """The call, under an id that fits and that no other has: some vendors count anew in every reply."""
-        wanted = call.id if _FIT.fullmatch(call.id) else f"call_{_digest(call.id)[:24]}"
-        call_id, again = wanted, 1
-        while call_id in self._ids:
-            again += 1
-            call_id = f"{wanted[:54]}_{again}"
-        self._ids.add(call_id)
-        self._open[call.id] = call_id
+        call_id = self._open[call.id] = sent_id(call.id, self._ids)
         return {"type": "function_call", "call_id": call_id, "name": call.name, "arguments": _arguments(call)}
 
     def _return(self, returned: ToolReturn) -> None:
@@ -162,7 +154,3 @@ def _arguments(call: ToolCall) -> str:
     except ValueError:
         return json.dumps({"invalid_arguments": call.arguments})  # the model sees what it wrote, as one string
     return call.arguments
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

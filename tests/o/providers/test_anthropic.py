@@ -39,6 +39,7 @@ from o.providers.spec import ProfileChange, ProviderSpec
 from tests.emulators import anthropic_server
 from tests.emulators.anthropic_rules import REFUSED_THINKING
 from tests.emulators.anthropic_server import KEY, Emulator
+from tests.emulators.faults import refused_as
 from tests.emulators.requests import LOOK, NOTE, gather, reply, request
 
 MODELS = tuple(REFUSED_THINKING)
@@ -93,13 +94,7 @@ async def test_a_text_streams_and_ends_with_its_usage(provider: AnthropicProvide
 async def test_a_fault_of_this_wire_is_one_of_our_errors(
     provider: AnthropicProvider, model: str, kind: type[ModelError], wait: float | None
 ) -> None:
-    with pytest.raises(kind) as caught:
-        await gather(provider.stream(request(model, "secret words")))
-    assert type(caught.value) is kind
-    assert caught.value.retry_after == wait
-    shown = f"{caught.value!r} {caught.value.__cause__!r}"
-    assert KEY not in shown
-    assert "secret words" not in shown
+    await refused_as(provider, model, kind, wait, key=KEY)
 
 
 async def test_an_unreachable_server_is_unavailable() -> None:
