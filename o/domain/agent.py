@@ -25,8 +25,8 @@ AGENT_TYPES: tuple[AgentType, ...] = get_args(AgentType)
 # Types that speak through the send_message tool: its calls print as assistant messages.
 LEGACY_TYPES = frozenset(set(AGENT_TYPES) - {"letta_v1_agent", "sleeptime_agent", "react_agent", "workflow_agent"})
 
-# What running a tool twice would do. Only `external` may not be run again after an unknown outcome.
-Effect = Literal["pure", "reads", "idempotent", "external"]
+# What a tool does to the world: nothing at all, look at it, change what O keeps, or change something elsewhere.
+Effect = Literal["pure", "reads", "writes", "external"]
 
 MAX_STEPS_DEFAULT = 50
 
@@ -42,6 +42,12 @@ class Tool:
     effect: Effect
     return_char_limit: int
     parallel: bool
+    idempotent: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be run again when nobody knows whether it ran: it changes nothing, or says it may."""
+        return self.idempotent or self.effect in ("pure", "reads")
 
 
 def own_or_shared(own: JsonObject | None, of_agent: JsonObject) -> JsonObject:

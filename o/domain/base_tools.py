@@ -18,6 +18,7 @@ class BaseTool:
     effect: Effect
     parallel: bool = False
     return_char_limit: int = 50_000
+    idempotent: bool = False
 
 
 def _schema(required: tuple[str, ...] = (), **properties: JsonObject) -> JsonObject:
@@ -75,7 +76,8 @@ BASE_TOOLS: tuple[BaseTool, ...] = (
             ),
         ),
         "letta_memory_core",
-        "idempotent",
+        "writes",
+        idempotent=True,
     ),
     BaseTool(
         ToolSpec(
@@ -89,7 +91,8 @@ BASE_TOOLS: tuple[BaseTool, ...] = (
             ),
         ),
         "letta_memory_core",
-        "idempotent",
+        "writes",
+        idempotent=True,
     ),
     BaseTool(
         ToolSpec(
@@ -98,7 +101,8 @@ BASE_TOOLS: tuple[BaseTool, ...] = (
             _schema(("label", "content"), label=_LABEL, content=_text("The text to add.")),
         ),
         "letta_memory_core",
-        "idempotent",
+        "writes",
+        idempotent=True,
     ),
     BaseTool(
         ToolSpec(
@@ -112,7 +116,8 @@ BASE_TOOLS: tuple[BaseTool, ...] = (
             ),
         ),
         "letta_memory_core",
-        "idempotent",
+        "writes",
+        idempotent=True,
     ),
 )
 

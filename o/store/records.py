@@ -84,6 +84,12 @@ class ToolRecord:
     json_schema: JsonObject
     args_json_schema: JsonObject | None
     effect: Effect
+    idempotent: bool
+    pip_requirements: list[JsonObject] | None
+    npm_requirements: list[JsonObject] | None
+    sandbox: JsonObject
+    mcp_server_id: str | None
+    mcp: JsonObject | None
     tags: list[str]
     return_char_limit: int
     default_requires_approval: bool | None
@@ -229,6 +235,7 @@ class ApprovalRecord:
     calls: list[str]
     withheld: list[str]
     status: Literal["pending", "answered", "expired", "cancelled"]
+    on_timeout: Literal["deny", "approve", "cancel"]
     answered_by_run_id: str | None
     created_at: datetime
     expires_at: datetime

@@ -206,7 +206,7 @@ def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
     """The plan as Temporal carries it. While an approval is pending nothing of the step runs."""
     if planned.pending:
         return StepPlan()
-    effects = {tool.spec.name: tool.effect for tool in agent.tools}
+    repeatable = {tool.spec.name for tool in agent.tools if tool.repeatable}
     names = {call.id: call.name for call in planned.calls}
     return StepPlan(
         batches=tuple(
@@ -215,7 +215,7 @@ def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
                     call_id=call_id,
                     tool=names[call_id],
                     kind="memory" if names[call_id] in MEMORY_TOOLS else "tool",
-                    repeatable=effects.get(names[call_id], "external") != "external",
+                    repeatable=names[call_id] in repeatable,
                 )
                 for call_id in batch
             )

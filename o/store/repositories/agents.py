@@ -174,7 +174,7 @@ class Agents(Repository):
                  ORDER BY ab.created_at, b.id), '[]')
                FROM agents_blocks ab JOIN blocks b ON b.id = ab.block_id WHERE ab.agent_id = a.id) AS blocks,
               (SELECT coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'type', t.tool_type,
-                 'schema', t.json_schema, 'effect', t.effect, 'limit', t.return_char_limit,
+                 'schema', t.json_schema, 'effect', t.effect, 'idempotent', t.idempotent, 'limit', t.return_char_limit,
                  'parallel', t.enable_parallel_execution) ORDER BY at.created_at, t.name), '[]')
                FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = a.id) AS tools
             FROM agents a LEFT JOIN conversations c ON c.id = %(conversation)s WHERE a.id = %(id)s
@@ -357,4 +357,6 @@ def _sampling(config: JsonObject) -> Sampling:
 def _tool(row: JsonObject) -> Tool:
     schema: JsonObject = row["schema"]
     spec = ToolSpec(row["name"], schema.get("description") or "", schema.get("parameters") or {"type": "object"})
-    return Tool(row["id"], row["name"], row["type"], spec, row["effect"], row["limit"], row["parallel"])
+    return Tool(
+        row["id"], row["name"], row["type"], spec, row["effect"], row["limit"], row["parallel"], row["idempotent"]
+    )

@@ -16,11 +16,13 @@ class Tools(Repository):
         """Insert the base tools that are missing, and bring changed ones up to date."""
         await self._execute_many(
             "INSERT INTO tools (id, org_id, name, tool_type, description, json_schema, effect, "
-            "enable_parallel_execution, return_char_limit, tags) VALUES (%(id)s, %(org)s, %(name)s, %(type)s, "
-            "%(description)s, %(schema)s, %(effect)s, %(parallel)s, %(limit)s, %(tags)s) "
+            "idempotent, enable_parallel_execution, return_char_limit, tags) VALUES (%(id)s, %(org)s, %(name)s, "
+            "%(type)s, %(description)s, %(schema)s, %(effect)s, %(idempotent)s, %(parallel)s, %(limit)s, %(tags)s) "
             "ON CONFLICT (org_id, name) DO UPDATE SET json_schema = excluded.json_schema, "
-            "description = excluded.description, effect = excluded.effect "
-            "WHERE tools.json_schema <> excluded.json_schema AND tools.tool_type = excluded.tool_type",
+            "description = excluded.description, effect = excluded.effect, "
+            "idempotent = excluded.idempotent "
+            "WHERE (tools.json_schema, tools.effect, tools.idempotent) IS DISTINCT FROM "
+            "(excluded.json_schema, excluded.effect, excluded.idempotent) AND tools.tool_type = excluded.tool_type",
             [
                 {
                     "id": ids.new("tool"),
@@ -36,6 +38,7 @@ class Tools(Repository):
                         }
                     ),
                     "effect": tool.effect,
+                    "idempotent": tool.idempotent,
                     "parallel": tool.parallel,
                     "limit": tool.return_char_limit,
                     "tags": [tool.tool_type],

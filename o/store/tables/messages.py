@@ -87,6 +87,7 @@ class ApprovalRow(Owned, table=True):
     calls: list[Any] = document("[]")
     withheld: list[Any] = document("[]")
     status: str = words("pending")
+    on_timeout: str = words("deny")
     answered_by_run_id: str | None = words(nullable=True)
     created_at: datetime = instant(now=True)
     expires_at: datetime = instant()

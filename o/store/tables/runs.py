@@ -7,7 +7,7 @@ from sqlalchemy import Column, Index, Numeric, text
 from sqlmodel import Field
 
 from o.domain.json import JsonObject
-from o.store.base import Owned, count, document, flag, instant, key, refers, words
+from o.store.base import Owned, count, document, flag, instant, key, refers, strings, words
 
 
 class RunRow(Owned, table=True):
@@ -114,6 +114,25 @@ class ToolCallRow(Owned, table=True):
     result: JsonObject | None = document(nullable=True)
     created_at: datetime = instant(now=True)
     completed_at: datetime | None = instant(nullable=True)
+
+
+class AgentCall(Owned, table=True):
+    """A run that one agent's tool call asked of another agent; `ancestors` are the agents that led to it.
+
+    Where `awaited`, the end of the run is told to the step that called, which waits for it.
+    """
+
+    __tablename__ = "agent_calls"
+    __table_args__ = (Index(None, "run_id", "step_index", "call_id"), Index(None, "org_id"))
+
+    asked_run_id: str = refers("runs.id", primary_key=True)
+    run_id: str = refers("runs.id")
+    step_index: int = count(None)
+    call_id: str = words()
+    agent_id: str = refers("agents.id")
+    ancestors: list[str] = strings()
+    awaited: bool = flag()
+    created_at: datetime = instant(now=True)
 
 
 class RunEventRow(Owned, table=True):

@@ -1,0 +1,1 @@
+"""Agents, tools and rules written in Python: what `o apply` reads."""
