@@ -1,6 +1,6 @@
 # O: `make up` starts everything, `make test` proves it. `make help` lists the rest.
 .DEFAULT_GOAL := check
-.PHONY: help setup up test test-live check format lint types contracts demo bench bench-providers stress coverage docs lock clean
+.PHONY: help setup up test test-live check format lint types contracts demo bench bench-providers bench-sandbox bench-rules stress coverage docs lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,12 @@ bench: setup ## measure turns, streaming, cold start, memory and recovery
 
 bench-providers: setup ## measure the provider adapters against the bare SDKs, and what loading each SDK costs
 	@$(BIN)/python -m benchmarks.providers
+
+bench-sandbox: setup ## measure calls of tools: cold and warm, side by side, and what idle processes hold
+	@$(BIN)/python -m benchmarks.sandbox
+
+bench-rules: setup ## measure the solver of tool rules
+	@$(BIN)/python -m benchmarks.rules
 
 stress: setup ## bounded load on one machine: many conversations at once, nothing lost or doubled
 	@$(BIN)/python -m benchmarks.stress

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from o.domain.context import close_gaps, distinct_ids, estimate_message, estimate_tools, fit, merge_approvals
+from o.domain.heartbeats import as_seen
 from o.domain.loop import offer
 from o.domain.messages import Message, TextPart
 from o.domain.model import ModelRequest, Sampling
@@ -33,7 +34,8 @@ def assemble(asked: Asking, model: str, profile: Profile, share: float = 1.0) ->
     wanted = min(agent.sampling.max_tokens or profile.max_output_tokens, profile.max_output_tokens)
     reply = min(wanted, int(window * _REPLY_SHARE))
     count, image = counter(profile.tokenizer), _image(profile)
-    all_messages = distinct_ids(close_gaps(merge_approvals(_with_system(asked.messages, options.override_system))))
+    whole = close_gaps(merge_approvals(_with_system(asked.messages, options.override_system)))
+    all_messages = distinct_ids(as_seen(whole, agent))
     room = window - estimate_tools(tools, count)
     messages = fit(all_messages, room - reply, count, image)
     room -= sum(estimate_message(message, count, image) for message in messages)

@@ -13,6 +13,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.workflow import ActivityCancellationType
 
+from o.contracts.tool_runs import ToolRunInput
 from o.contracts.turn import Timing
 from o.errors import ProjectError
 from o.temporal import Queue
@@ -65,6 +66,17 @@ def tool(timing: Timing) -> ActivityOptions:
     }
 
 
+def tool_run(asked: ToolRunInput) -> ActivityOptions:
+    """A tool run by hand. Only an attempt that could not take its request is worth another."""
+    return {
+        "task_queue": Queue.TOOLS,
+        "start_to_close_timeout": timedelta(seconds=asked.lasts),
+        "heartbeat_timeout": timedelta(seconds=asked.heartbeat),
+        "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    }
+
+
 def rows() -> ActivityOptions:
     """A transaction that must happen: tried until it does, at most two seconds apart.
 
@@ -92,6 +104,17 @@ def question() -> ActivityOptions:
     return {
         "start_to_close_timeout": timedelta(seconds=10),
         "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=2),
+    }
+
+
+def mcp() -> ActivityOptions:
+    """A question to an MCP server, which keeps deadlines of its own; tried once more if its worker dies."""
+    return {
+        "task_queue": Queue.TOOLS,
+        "start_to_close_timeout": timedelta(seconds=40),
+        "heartbeat_timeout": timedelta(seconds=5),
+        "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=2),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     }
 
 

@@ -1,20 +1,30 @@
 """All activities, by the task queue they are polled from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.client import Client
 
+from activities.agents import AgentCallActivities
 from activities.cancellation import Cancellations
+from activities.custom_tools import CustomTools
+from activities.hand_runs import HandRuns
+from activities.mcp import McpActivities
 from activities.memory import MemoryActivities
 from activities.model import ModelActivities
 from activities.models import CatalogueActivities
 from activities.routing import Routing
 from activities.runs import RunActivities
-from activities.tools import NativeTool, ToolActivities
+from activities.tool_runs import ToolRunActivities, ToolRunner
+from activities.tools import NativeTool, ToolActivities, Toolbox
 from o.contracts.turn import Timing
+from o.guard.policy import Guard
 from o.keyring import Keyring
+from o.mcp.base import Dialer
+from o.mcp.line import Line
+from o.mcp.sync import Sync
+from o.mcp.tools import McpTools
 from o.providers.registry import Providers
 from o.store.session import Store
 from o.temporal import Queue, StepStarter
@@ -27,6 +37,10 @@ class Deps:
     Attributes:
         stale_after: seconds a run may go untouched before the reconciler looks at it.
         event_retention: seconds a run's events are kept after its end.
+        tools: those that O runs itself, by name.
+        custom: runs people's own tools; None refuses them.
+        dialer: the way to MCP servers.
+        tool_runner: runs tools that people run by hand, if not all of the above.
     """
 
     store: Store
@@ -37,6 +51,9 @@ class Deps:
     timing: Timing
     stale_after: float
     event_retention: float
+    custom: CustomTools | None = None
+    dialer: Dialer = field(default_factory=lambda: Dialer(Guard()))
+    tool_runner: ToolRunner | None = None
 
 
 def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list[Callable[..., Any]]]:
@@ -46,12 +63,20 @@ def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list
     model = ModelActivities(deps.store, deps.providers, routing, starter, cancellations)
     memory = MemoryActivities(deps.store)
     catalogue = CatalogueActivities(routing)
-    tools = ToolActivities(deps.store, deps.tools, cancellations)
+    agents = AgentCallActivities(deps.store, starter)
+    line = Line(deps.store, deps.dialer, deps.keyring)
+    toolbox = Toolbox(deps.tools, deps.custom, McpTools(deps.store, line), deps.timing.tool)
+    tools = ToolActivities(deps.store, toolbox, deps.keyring, cancellations)
+    by_hand = deps.tool_runner or HandRuns(deps.store, toolbox, deps.keyring)
+    tool_runs = ToolRunActivities(deps.store, deps.keyring, by_hand, cancellations)
+    mcp = McpActivities(deps.store, Sync(deps.store, line), deps.dialer.guard, deps.keyring)
     runs = RunActivities(deps.store, deps.client, starter, stale_after=deps.stale_after, keep=deps.event_retention)
     return {
         Queue.AGENT: [
             model.complete,
             memory.edit,
+            agents.ask,
+            agents.collect,
             runs.advance,
             runs.close,
             catalogue.list_models,
@@ -59,6 +84,6 @@ def all_activities(deps: Deps, cancellations: Cancellations) -> dict[Queue, list
             catalogue.describe_embedding,
             catalogue.check,
         ],
-        Queue.TOOLS: [tools.run],
+        Queue.TOOLS: [tools.run, tool_runs.run, mcp.sync, mcp.begin_sign_in, mcp.finish_sign_in],
         Queue.BACKGROUND: [runs.reconcile],
     }

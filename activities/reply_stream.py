@@ -8,6 +8,7 @@ from o.contracts.turn import StepRef
 from o.domain.json import JsonObject
 from o.domain.model import ModelEvent, ModelRequest, ReasoningDelta, ReplyBuilder, TextDelta, ToolCallDelta, storable
 from o.domain.repetition import RepetitionGuard
+from o.domain.tool_policy import asks
 from o.domain.wire_deltas import DeltaPrinter
 from o.errors import Cancelled, InvalidReply, Superseded, Unavailable
 from o.providers.base import Provider
@@ -74,18 +75,28 @@ class ReplyStream:
 
     def _printer(self, *, parallel: bool) -> DeltaPrinter:
         asked = self._asked
+        agent = asked.agent
+        waits = {
+            tool.name: asks(agent.policies, agent_id=agent.id, agent_tags=agent.tags, tool_name=tool.name)
+            for tool in agent.tools
+        }
+        waiting = {
+            *(tool.name for tool in asked.options.client_tools),
+            *(rule.tool_name for rule in agent.rules if rule.type == "requires_approval"),
+            *(name for name, waits_for in waits.items() if waits_for == "always"),
+        }
+        denied = bool(waiting) and any(policy.action == "deny" for policy in agent.policies)
         return DeltaPrinter(
             message_id=self.reply_id,
             run_id=self._at.run_id,
             step_id=asked.step_id,
             created_at=self._store.now(),
-            legacy=asked.agent.speaks_by_tool,
+            legacy=agent.speaks_by_tool,
             use_assistant_message=asked.options.use_assistant_message,
             parallel=parallel,
-            waiting=[
-                *(tool.name for tool in asked.options.client_tools),
-                *(rule.tool_name for rule in asked.agent.rules if rule.type == "requires_approval"),
-            ],
+            waiting=waiting,
+            thoughts=agent.uses_heartbeats and agent.thoughts_in_arguments,
+            undecided=denied or "maybe" in waits.values(),
         )
 
     async def _show(self, deltas: list[JsonObject]) -> list[JsonObject]:

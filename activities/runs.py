@@ -11,8 +11,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.policy import failing, heartbeating
 from o.contracts.turn import CloseInput, StepOutcome, StepRef
-from o.errors import NotFound, ProjectError, Unavailable
+from o.errors import Conflict, NotFound, ProjectError, Unavailable
 from o.store import queue, turn
+from o.store.expiry import wake
 from o.store.repositories.runs import StalledRun
 from o.store.session import Store
 from o.temporal import StepStarter
@@ -21,6 +22,8 @@ from o.temporal import StepStarter
 _MOST_RESTARTS = 3
 # How many runs one look takes on.
 _BATCH = 200
+# Seconds after which nobody waits for a tool run by hand any more: none may last that long.
+_TOOL_RUN_KEPT = 7200.0
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +67,34 @@ class RunActivities:
                     run = await tx.runs.get(what.at.run_id)
             except NotFound:
                 return StepOutcome(stop="cancelled")  # the agent was deleted with its runs
+            await self._cancel_asked(what.at)
             if start is not None:
                 await self._starter.start(start)
             return StepOutcome(stop=run.stop_reason)
+
+    async def _cancel_asked(self, at: StepRef) -> None:
+        """Cancel what the step asked other agents and nobody waits for any longer."""
+        async with self._store.transaction(at.org_id) as tx:
+            asked = [run for run in await tx.runs.asked_in(at.run_id, at.index) if run.awaited]
+        for run in asked:
+            if run.completed_at is not None:
+                continue
+            try:
+                async with self._store.transaction(at.org_id) as tx:
+                    cancelling = await queue.cancel(tx, run.id)
+            except (Conflict, NotFound):
+                continue  # it has ended meanwhile
+            if cancelling.start is not None:
+                await self._starter.start(cancelling.start)
+            if cancelling.workflow is not None:
+                await self._cancel_workflow(cancelling.workflow)
+
+    async def _cancel_workflow(self, at: StepRef) -> None:
+        try:
+            await self._client.get_workflow_handle(at.workflow_id).cancel()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise Unavailable("the workflow engine does not answer") from error
 
     @activity.defn(name="run.reconcile")
     async def reconcile(self) -> int:
@@ -95,6 +123,9 @@ class RunActivities:
         with _alone("old events"):
             async with self._store.transaction() as tx:
                 await tx.events.prune(older_than=self._keep)
+        with _alone("tool runs nobody came back for"):
+            async with self._store.transaction() as tx:
+                await tx.tool_runs.prune(older_than=_TOOL_RUN_KEPT)
         return acted
 
     async def _resume(self, run: StalledRun) -> bool:
@@ -139,7 +170,7 @@ class RunActivities:
 
     async def _wake(self, org_id: str, conversation_id: str) -> None:
         async with self._store.transaction(org_id) as tx:
-            start = await queue.wake(tx, conversation_id)
+            start = await wake(tx, conversation_id)
         if start is not None:
             await self._starter.start(start)
 

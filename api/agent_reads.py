@@ -7,18 +7,15 @@ from api.deps import Caller
 from api.schemas.agent_state import Relations, print_agent
 from o.domain.json import JsonObject
 from o.domain.wire import print_message
+from o.store.agent_secrets import secret_context
 from o.store.records import AgentRecord, SecretRecord
 from o.store.repositories.agents import Attached
 from o.store.session import Transaction
 
 
-def secret_context(agent_id: str, key: str) -> str:
-    """What an agent's secret is bound to when it is encrypted: it opens nowhere else."""
-    return f"agent_secrets/{agent_id}/{key}"
-
-
 async def print_one(caller: Caller, tx: Transaction, agent_id: str, include: Collection[str]) -> JsonObject:
-    """One agent as the wire has it, in one query. Raises NotFound."""
+    """One agent as the wire has it, in one query; a tool gets no secrets, for it was given its own. Raises NotFound."""
+    include = set(include) - ({"agent.secrets"} if caller.scope else set())
     agent, attached = await tx.agents.get_attached(
         agent_id,
         blocks="agent.blocks" in include,

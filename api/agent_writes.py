@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from api.agent_config import compaction_settings, embedding_config, file_limits, model_config
-from api.agent_reads import print_one, secret_context
+from api.agent_reads import print_one
 from api.deps import Caller
 from api.inputs import parts
 from api.schemas.agent_state import RELATIONS
@@ -15,10 +15,12 @@ from api.schemas.messages import CreateMessage
 from o import ids
 from o.domain.agent import LEGACY_TYPES
 from o.domain.base_tools import base_tools_of
+from o.domain.call_text import SAY_ARGUMENT
 from o.domain.json import JsonObject
 from o.domain.messages import Message, ToolCall, ToolReturn
-from o.domain.wire import SAY_ARGUMENT, SAY_TOOL
+from o.domain.wire import SAY_TOOL
 from o.errors import InvalidArgument, NotFound
+from o.store.agent_secrets import secret_context
 from o.store.prompts import recompile, start_conversation
 from o.store.records import ToolRecord
 from o.store.repositories.blocks import Author
@@ -186,7 +188,7 @@ def _rules(body: CreateAgent, tools: Sequence[ToolRecord], handle: str) -> list[
     for tool in tools:
         if wanted and tool.name in _ENDING:
             rules.append({"tool_name": tool.name, "type": "exit_loop", "prompt_template": None})
-        elif wanted and tool.tool_type in ("letta_core", "letta_memory_core"):
+        elif wanted and tool.tool_type in ("letta_core", "letta_memory_core", "letta_sleeptime_core"):
             rules.append({"tool_name": tool.name, "type": "continue_loop", "prompt_template": None})
         if tool.default_requires_approval:
             rules.append({"tool_name": tool.name, "type": "requires_approval", "prompt_template": None})

@@ -16,17 +16,24 @@ from api.gateway import Gateway
 from api.limits import Limits, Paths
 from api.routes import (
     agent_memory,
+    agent_tools,
     agents,
     aliases,
+    approvals,
     budgets,
     conversations,
     health,
+    mcp_endpoint,
+    mcp_servers,
+    mcp_sign_ins,
     messages,
     models,
+    policies,
     providers,
     runs,
     spend,
     steps,
+    tools,
 )
 from o.contracts.turn import Timing
 from o.errors import Unavailable
@@ -40,22 +47,34 @@ _DESCRIPTION = """Durable agents behind the Letta V1 REST API: `letta-client` wo
 Paths are also served under `/latest`, and with or without a trailing slash."""
 
 _ROUTERS = (
-    *(agents, messages, agent_memory, runs, steps, conversations, models, providers, aliases, spend, budgets),
+    *(agents, messages, agent_memory, agent_tools, tools, runs, steps, conversations),
+    *(models, providers, aliases, spend, budgets),
+    *(approvals, policies),
+    *(mcp_servers, mcp_sign_ins, mcp_endpoint),
     health,
 )
 
-_TAGS = ("agents", "conversations", "runs", "steps", "models", "providers", "aliases", "spend", "budgets", "health")
+_TAGS = (
+    *("agents", "tools", "conversations", "runs", "steps", "models", "providers", "aliases", "spend", "budgets"),
+    "mcp-servers",
+    *("approvals", "policies"),
+    "health",
+)
 
 # Routes whose path ends in a slash; the client library spells them so.
 _COLLECTIONS = (
     "/v1/agents/",
+    "/v1/tools/",
     "/v1/runs/",
     "/v1/steps/",
     "/v1/conversations/",
     "/v1/models/",
     "/v1/providers/",
+    "/v1/mcp-servers/",
     "/v1/aliases/",
     "/v1/budgets/",
+    "/v1/approvals/",
+    "/v1/policies/",
     "/v1/health/",
 )
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -15,11 +16,14 @@ from starlette.responses import Response
 from api.catalogue import Catalogue, Catalogues
 from api.events import RunEvents
 from api.gateway import Gateway
+from api.tool_scope import check_reach
+from o import tool_key
 from o.errors import InvalidArgument, Unauthorized
 from o.guard.policy import Guard
 from o.ids import DEFAULT_ORG, DEFAULT_USER, check
 from o.keyring import Keyring
 from o.store.session import Store, Transaction
+from o.tool_key import ToolScope
 
 # Seconds a key's owner is remembered: a revoked key works at most that much longer in this process.
 _KEY_TTL = 1.0
@@ -41,6 +45,8 @@ class Gatekeeper:
     async def owner(self, key: str | None) -> str:
         """The organisation a request acts for. Raises Unauthorized."""
         now = time.monotonic()
+        if key and key.startswith(tool_key.PREFIX):
+            raise Unauthorized("a tool's key speaks for no organisation")  # not even where anybody may come in
         if key:
             known = self._owners.get(key)
             if known is None or now - known[0] > _KEY_TTL:
@@ -98,12 +104,14 @@ class Caller:
 
     Attributes:
         sdk: a client library of the 1.x line, which some answers differ for (contract, section 1.2).
+        scope: what the caller is confined to, if it is a tool with a key of its own (`api/tool_scope.py`).
     """
 
     parts: Parts
     org_id: str
     user_id: str
     sdk: bool
+    scope: ToolScope | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -124,9 +132,14 @@ async def identify(request: Request) -> Caller:
             check("user", user)
         except InvalidArgument as error:
             raise InvalidArgument(f"user_id header: {error.message}") from error
-    org_id = await parts.gate.owner(_shown_key(headers.get("authorization"), headers.get("x-bare-password")))
+    key = _shown_key(headers.get("authorization"), headers.get("x-bare-password"))
+    scope = None
+    if key and key.startswith(tool_key.PREFIX):
+        scope = tool_key.read(parts.keyring.derive(tool_key.PURPOSE), key, datetime.now(UTC))
+        check_reach(scope, request)
+    org_id = scope.org_id if scope else await parts.gate.owner(key)
     user_id = DEFAULT_USER if org_id == DEFAULT_ORG else f"user-{org_id.removeprefix('org-')}"
-    return Caller(parts, org_id, user_id, "x-stainless-package-version" in headers)
+    return Caller(parts, org_id, user_id, "x-stainless-package-version" in headers, scope)
 
 
 Asking = Annotated[Caller, Depends(identify)]

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from api.responses import Json
 from o.domain.json import JsonObject
-from o.errors import ConversationBusy, ModelError, PendingApproval, ProjectError, Unavailable
+from o.errors import ConversationBusy, McpFailure, McpTimeout, ModelError, PendingApproval, ProjectError, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ _STATUS = {
     "invalid_argument": 400,
     "unauthorized": 401,
     "budget_exceeded": 402,
+    "forbidden": 403,
     "not_found": 404,
     "conflict": 409,
     "conversation_busy": 409,
@@ -54,6 +55,8 @@ def answer_to(error: ProjectError) -> Json:
     """A refusal as the contract has it."""
     if isinstance(error, ModelError):
         return model_failure(error.code, error.message, _retry_after(error))
+    if isinstance(error, McpFailure):
+        return mcp_failure(error)
     status = _STATUS.get(error.code)
     if status is None:
         _log.error("a request failed: %s", error.code, exc_info=error)
@@ -82,6 +85,14 @@ def model_failure(code: str, message: str, headers: Mapping[str, str] | None = N
     status, kind = _MODEL_FAILURES.get(code, (500, "llm_error"))
     body = {"error": {"type": kind, "message": message, "detail": None}}
     return Json(body, status, dict(headers or {}))
+
+
+def mcp_failure(error: McpFailure) -> Json:
+    """An MCP server's failure. Client libraries must not ask again by themselves: the server has been waited for."""
+    if isinstance(error, McpTimeout):
+        return Json({"detail": error.message}, 408, NO_RETRY)
+    body = {"error": {"type": "mcp_connection_error", "message": error.message, "detail": None}}
+    return Json(body, 502, NO_RETRY)
 
 
 def unknown_error(headers: Mapping[str, str] | None = None) -> Json:
@@ -153,12 +164,14 @@ _MEANINGS: dict[int, tuple[str, JsonObject]] = {
     401: ("No valid API key, or a model provider that refuses its own", _ANY_DETAIL),
     402: ("A budget is used up, or the model provider wants to be paid", _ANY_DETAIL),
     404: ("There is no such thing", _DETAIL),
+    408: ("The MCP server did not answer in time", _DETAIL),
     409: ("It contradicts what is stored, or the agent is busy or waits for an approval", _ANY_DETAIL),
     413: ("The body is too large", _DETAIL),
     415: ("The body is not JSON", _DETAIL),
     422: ("A field is missing or has a value that cannot be", _TRACED),
     429: ("The model provider limits the rate", _ANY_DETAIL),
     500: ("An unknown error, or one of the model provider", _ANY_DETAIL),
+    502: ("The MCP server cannot be reached or used", _ANY_DETAIL),
     503: ("A part that is needed does not answer now", _ANY_DETAIL),
     504: ("The model did not answer in time", _ANY_DETAIL),
 }

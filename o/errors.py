@@ -49,6 +49,12 @@ class Unauthorized(ProjectError):
     code = "unauthorized"
 
 
+class Forbidden(ProjectError):
+    """The key is valid, but not for this."""
+
+    code = "forbidden"
+
+
 class ConversationBusy(Conflict):
     """Another run holds the conversation and this route does not queue."""
 
@@ -97,6 +103,34 @@ class Unavailable(ProjectError):
 
     code = "unavailable"
     retryable = True
+
+
+class McpFailure(ProjectError):
+    """Root of what MCP servers do wrong, in our words only."""
+
+    code = "mcp_error"
+
+
+class McpUnreachable(McpFailure):
+    """It cannot be connected to, does not speak the protocol, or broke off."""
+
+    code = "mcp_connection_error"
+
+
+class McpPaused(McpUnreachable):
+    """It failed so often in a row that it is left alone for a while."""
+
+    code = "mcp_paused"
+
+
+class McpSignInNeeded(McpUnreachable):
+    """It wants somebody to sign in, or refuses the token it was given."""
+
+    code = "mcp_sign_in_needed"
+
+
+class McpTimeout(McpFailure):
+    code = "mcp_timeout"
 
 
 class ModelError(ProjectError):

@@ -12,6 +12,8 @@ from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from o.errors import ProjectError
 
@@ -33,6 +35,7 @@ class Keyring:
         """Use `key`, 32 bytes. `load` is the usual way in."""
         if len(key) != _KEY_BYTES:
             raise KeyUnusable(f"the key must have {_KEY_BYTES} bytes, this one has {len(key)}")
+        self._key = key
         self._aead = AESGCM(key)
         self.key_id = hashlib.sha256(b"o key id\0" + key).hexdigest()[:8]
 
@@ -52,6 +55,10 @@ class Keyring:
             return cls(_read(path))
         except OSError as error:
             raise KeyUnusable(f"the key file {path} cannot be used: {error.strerror}") from error
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose: always the same ones, and nothing follows from them about the key or the others."""
+        return HKDF(SHA256(), _KEY_BYTES, salt=None, info=f"{_VERSION} {purpose}".encode()).derive(self._key)
 
     def encrypt(self, text: str, *, context: str) -> str:
         """Encrypt `text` so that it opens only with the same `context` (say, table, column and row id)."""

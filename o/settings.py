@@ -14,6 +14,8 @@ from pydantic_settings import SettingsConfigDict
 from o.errors import InvalidArgument
 from o.guard.policy import parse_allowed
 from o.provider_settings import ProviderSettings, http_address, standard
+from o.sandbox_settings import SandboxSettings
+from o.search_settings import SearchSettings
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -53,7 +55,7 @@ def _served(gguf: Path | None) -> str:
     return f"local/{gguf.stem.lower()}" if gguf is not None else "local/smollm2-135m"
 
 
-class Settings(ProviderSettings):
+class Settings(ProviderSettings, SearchSettings, SandboxSettings):
     """Everything that can be configured. Use `load`, which words bad values for people."""
 
     model_config = SettingsConfigDict(
@@ -94,6 +96,10 @@ class Settings(ProviderSettings):
         default_factory=lambda known: known["data_dir"] / "run" / "local-model.sock",
         description="unix socket of the local model process",
     )
+    sandbox_socket: Path = Field(
+        default_factory=lambda known: known["data_dir"] / "run" / "sandbox.sock",
+        description="unix socket of the executor that runs tools",
+    )
     key_file: Path = Field(
         default_factory=lambda known: known["data_dir"] / "key", description="file of the key that encrypts secrets"
     )
@@ -101,6 +107,9 @@ class Settings(ProviderSettings):
         default="",
         description="private addresses that providers and images given through the API may name: "
         "networks and host names, separated by commas",
+    )
+    package_index_url: str | None = Field(
+        default=None, repr=False, description="index that the packages of tools come from; PyPI if unset"
     )
     scripted_journal: Path | None = Field(default=None, description="file to which the scripted model notes requests")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much is logged")
@@ -121,7 +130,7 @@ class Settings(ProviderSettings):
 
     _flags: frozenset[str] = PrivateAttr(default=frozenset())
 
-    @field_validator("data_dir", "local_model", "local_model_socket", "key_file", "scripted_journal")
+    @field_validator("data_dir", "local_model", "local_model_socket", "sandbox_socket", "key_file", "scripted_journal")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Children start elsewhere: a relative path would mean another file to them.
@@ -152,9 +161,9 @@ class Settings(ProviderSettings):
             raise ValueError("write it as host:port")
         return value
 
-    @field_validator("base_url")
+    @field_validator("base_url", "package_index_url")
     @classmethod
-    def _address(cls, value: str) -> str | None:
+    def _address(cls, value: str | None) -> str | None:
         return http_address(value)
 
     @field_validator("default_model", "default_embedding")

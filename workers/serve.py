@@ -6,7 +6,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 
-from activities.base_tools import NATIVE_TOOLS
 from activities.cancellation import Cancellations
 from activities.tools import NativeTool
 from o.settings import Settings
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 async def serve(
-    settings: Settings, queues: Sequence[Queue] = tuple(Queue), tools: Mapping[str, NativeTool] = NATIVE_TOOLS
+    settings: Settings, queues: Sequence[Queue] = tuple(Queue), tools: Mapping[str, NativeTool] | None = None
 ) -> None:
     """Work until SIGTERM or SIGINT.
 

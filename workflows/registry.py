@@ -1,5 +1,6 @@
 """All workflows."""
 
+from workflows.mcp import BeginMcpSignInWorkflow, FinishMcpSignInWorkflow, SyncMcpServerWorkflow
 from workflows.models import (
     CheckProviderWorkflow,
     DescribeEmbeddingWorkflow,
@@ -8,6 +9,7 @@ from workflows.models import (
 )
 from workflows.reconcile import ReconcileWorkflow
 from workflows.step import StepWorkflow
+from workflows.tool_runs import RunToolWorkflow
 
 ALL_WORKFLOWS: list[type] = [
     StepWorkflow,
@@ -16,4 +18,8 @@ ALL_WORKFLOWS: list[type] = [
     DescribeModelWorkflow,
     DescribeEmbeddingWorkflow,
     CheckProviderWorkflow,
+    RunToolWorkflow,
+    SyncMcpServerWorkflow,
+    BeginMcpSignInWorkflow,
+    FinishMcpSignInWorkflow,
 ]

@@ -1,4 +1,4 @@
-"""What an agent holds: its memory blocks and its tools."""
+"""The memory blocks an agent holds."""
 
 from typing import Literal
 
@@ -7,27 +7,19 @@ from fastapi import APIRouter
 from api.agent_reads import print_one
 from api.deps import Asking, JsonRoute
 from api.errors import documented
+from api.paging import page
 from api.responses import Json
 from api.routes.params import AgentPath, BlockPath, Cursor, LabelPath, Limit, Order
-from api.schemas.agent_state import RELATIONS, print_tool
+from api.schemas.agent_state import RELATIONS
 from api.schemas.agents import AgentState, Memory
 from api.schemas.blocks import Block, UpdateBlock, print_block
-from api.schemas.common import Shape
-from o.domain.json import JsonObject
-from o.errors import NotFound
+from o.errors import Forbidden, NotFound
 from o.store.prompts import recompile
 from o.store.records import BlockRecord
 from o.store.repositories.blocks import Author
 from o.store.session import Transaction
 
 router = APIRouter(tags=["agents"], route_class=JsonRoute)
-
-
-class AttachedTool(Shape):
-    """A tool of an agent."""
-
-    id: str
-    name: str | None = None
 
 
 @router.get(
@@ -62,7 +54,8 @@ async def list_core_memory_blocks(
     """The memory blocks of an agent, by id."""
     async with caller.transaction() as tx:
         _, attached = await tx.agents.get_attached(agent_id, blocks=True, tools=False)
-    return Json(_page([print_block(block) for block in attached.blocks], before, after, limit, order, "Block"))
+    ordered = sorted(map(print_block, attached.blocks), key=lambda block: str(block["id"]), reverse=order == "desc")
+    return Json(page(ordered, before=before, after=after, limit=limit, kind="Block"))
 
 
 @router.get(
@@ -120,32 +113,14 @@ async def modify_core_memory_block(
     """Change the agent's block of this label, read-only or not; every agent that holds it sees the change."""
     async with caller.transaction() as tx:
         block = await _block(tx, agent_id, block_label)
-        if changes := body.columns():
+        changes = body.columns()
+        if caller.scope and (block.read_only or changes.keys() - {"value"}):
+            raise Forbidden("the key of a tool call changes the value of blocks that are not read-only, nothing else")
+        if changes:
             await tx.blocks.update(block.id, changes, Author(caller.user_id), version=block.version)
             await recompile(tx, await tx.blocks.holders([block.id]))
             block = await tx.blocks.get(block.id)
         return Json(print_block(block))
-
-
-@router.get(
-    "/v1/agents/{agent_id}/tools",
-    operation_id="list_tools_for_agent",
-    response_model=list[AttachedTool],
-    responses=documented(404),
-)
-async def list_tools_for_agent(
-    agent_id: AgentPath,
-    caller: Asking,
-    before: Cursor = None,
-    after: Cursor = None,
-    limit: Limit = 10,
-    order: Order = "desc",
-    order_by: Literal["created_at"] = "created_at",
-) -> Json:
-    """The tools of an agent."""
-    async with caller.transaction() as tx:
-        _, attached = await tx.agents.get_attached(agent_id, blocks=False, tools=True)
-    return Json(_page([print_tool(tool) for tool in attached.tools], before, after, limit, order, "Tool"))
 
 
 async def _block(tx: Transaction, agent_id: str, label: str) -> BlockRecord:
@@ -155,19 +130,3 @@ async def _block(tx: Transaction, agent_id: str, label: str) -> BlockRecord:
     except NotFound:
         await tx.agents.get(agent_id)
         raise
-
-
-def _page(
-    items: list[JsonObject], before: str | None, after: str | None, limit: int, order: str, kind: str
-) -> list[JsonObject]:
-    """A page of what is attached to one agent, which is few: ordered by id, cursors in listing order."""
-    ordered = sorted(items, key=lambda item: str(item["id"]), reverse=order == "desc")
-    ids = [item["id"] for item in ordered]
-    for cursor in (before, after):
-        if cursor is not None and cursor not in ids:
-            raise NotFound(f"{kind} not found with id '{cursor}'")
-    start = ids.index(after) + 1 if after is not None else 0
-    end = ids.index(before) if before is not None else len(ids)
-    page = ordered[start:end]
-    # Paging backwards goes from the cursor towards the beginning.
-    return page[-limit:] if before is not None and after is None else page[:limit]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from api.responses import timestamp
 from api.schemas.blocks import print_block
 from api.schemas.models import print_config, print_settings
+from api.schemas.tools import print_tool
 from o.domain.json import JsonObject
 from o.store.records import AgentRecord, BlockRecord, ToolRecord
 
@@ -53,30 +54,6 @@ def asked_for(
     if include_relationships is not None:
         return frozenset(_OLD_WORDS[word] for word in include_relationships if word in _OLD_WORDS)
     return frozenset() if sdk else RELATIONS
-
-
-def print_tool(tool: ToolRecord) -> JsonObject:
-    """A tool as the wire has it."""
-    return {
-        "id": tool.id,
-        "tool_type": tool.tool_type,
-        "description": tool.description,
-        "source_type": tool.source_type,
-        "name": tool.name,
-        "tags": tool.tags,
-        "source_code": tool.source_code,
-        "json_schema": tool.json_schema,
-        "args_json_schema": tool.args_json_schema,
-        "return_char_limit": tool.return_char_limit,
-        "pip_requirements": None,
-        "npm_requirements": None,
-        "default_requires_approval": tool.default_requires_approval,
-        "enable_parallel_execution": tool.enable_parallel_execution,
-        "created_by_id": tool.created_by_id,
-        "last_updated_by_id": tool.last_updated_by_id,
-        "metadata_": tool.metadata_,
-        "project_id": None,
-    }
 
 
 def print_agent(agent: AgentRecord, relations: Relations, include: Collection[str] = RELATIONS) -> JsonObject:

@@ -101,6 +101,7 @@ class LlmConfig(Body):
     enable_reasoner: Flag | None = None
     frequency_penalty: Penalty | None = None
     verbosity: Verbosity | None = None
+    put_inner_thoughts_in_kwargs: Flag | None = None
 
     @property
     def named(self) -> str:
@@ -120,6 +121,7 @@ class LlmConfig(Body):
             enable_reasoner=self.enable_reasoner,
             frequency_penalty=self.frequency_penalty,
             verbosity=self.verbosity,
+            put_inner_thoughts_in_kwargs=self.put_inner_thoughts_in_kwargs,
         )
 
 
@@ -212,7 +214,7 @@ def print_config(config: JsonObject, response_format: JsonObject | None) -> Json
         "provider_category": config.get("provider_category") or "base",
         "model_wrapper": None,
         "context_window": config["context_window"],
-        "put_inner_thoughts_in_kwargs": False,
+        "put_inner_thoughts_in_kwargs": bool(config.get("put_inner_thoughts_in_kwargs")),
         "handle": config["handle"],
         "temperature": _or(config.get("temperature"), 1.0),
         "max_tokens": _or(config.get("max_tokens"), config.get("max_output_tokens")),

@@ -9,10 +9,20 @@ down_revision = "0004"
 
 # In the order in which they can be dropped.
 TABLES = (
-    *("agent_calls", "tool_policies", "tool_runs"),
+    *("tool_policies", "tool_runs"),
     *("passages", "agents_archives", "archives"),
     *("mcp_sign_ins", "mcp_servers"),
 )
+
+# Runs by hand whose client and process are both gone leave a row behind.
+PRUNE_NAME = "o_prune_tool_runs(double precision)"
+PRUNE = """
+CREATE FUNCTION o_prune_tool_runs(older_than double precision) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  WITH gone AS (DELETE FROM tool_runs WHERE created_at < now() - make_interval(secs => older_than) RETURNING 1)
+  SELECT count(*) FROM gone
+$$
+"""
 
 
 def upgrade() -> None:
@@ -23,6 +33,21 @@ def upgrade() -> None:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO o_app")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY of_organization ON {table} USING (org_id = current_setting('o.org_id', true))")
+    op.execute(PRUNE)
+    op.execute(f"REVOKE ALL ON FUNCTION {PRUNE_NAME} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {PRUNE_NAME} TO o_app")
+    op.add_column("runs", sa.Column("asked_by_run_id", sa.Text(), nullable=True))
+    op.add_column("runs", sa.Column("asked_by_step", sa.BigInteger(), nullable=True))
+    op.add_column("runs", sa.Column("asked_by_call", sa.Text(), nullable=True))
+    op.add_column("runs", sa.Column("awaited", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column("runs", sa.Column("ancestors", postgresql.ARRAY(sa.String()), server_default="{}", nullable=False))
+    op.create_index(
+        "ix_runs_asked_by",
+        "runs",
+        ["asked_by_run_id"],
+        unique=False,
+        postgresql_where=sa.text("asked_by_run_id IS NOT NULL"),
+    )
     op.add_column("approvals", sa.Column("on_timeout", sa.Text(), server_default="deny", nullable=False))
     op.add_column("tools", sa.Column("idempotent", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("tools", sa.Column("pip_requirements", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
@@ -51,8 +76,8 @@ def _make_tools() -> None:
         "tool_runs",
         sa.Column("org_id", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("request", sa.Text(), nullable=False),
-        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("request", sa.Text(), nullable=True),
+        sa.Column("result", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["org_id"], ["organizations.id"], name=op.f("fk_tool_runs_org_id_organizations"), ondelete="CASCADE"
@@ -86,36 +111,6 @@ def _make_tools() -> None:
     op.create_index(op.f("ix_tool_policies_agent_id"), "tool_policies", ["agent_id"], unique=False)
     op.create_index(
         op.f("ix_tool_policies_org_id_created_at_id"), "tool_policies", ["org_id", "created_at", "id"], unique=False
-    )
-    op.create_table(
-        "agent_calls",
-        sa.Column("org_id", sa.Text(), nullable=False),
-        sa.Column("asked_run_id", sa.Text(), nullable=False),
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("step_index", sa.BigInteger(), nullable=False),
-        sa.Column("call_id", sa.Text(), nullable=False),
-        sa.Column("agent_id", sa.Text(), nullable=False),
-        sa.Column("ancestors", postgresql.ARRAY(sa.String()), server_default="{}", nullable=False),
-        sa.Column("awaited", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["agent_id"], ["agents.id"], name=op.f("fk_agent_calls_agent_id_agents"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["asked_run_id"], ["runs.id"], name=op.f("fk_agent_calls_asked_run_id_runs"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name=op.f("fk_agent_calls_org_id_organizations"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_agent_calls_run_id_runs"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("asked_run_id", name=op.f("pk_agent_calls")),
-    )
-    op.create_index(op.f("ix_agent_calls_org_id"), "agent_calls", ["org_id"], unique=False)
-    op.create_index(
-        op.f("ix_agent_calls_run_id_step_index_call_id"),
-        "agent_calls",
-        ["run_id", "step_index", "call_id"],
-        unique=False,
     )
 
 
@@ -242,5 +237,9 @@ def downgrade() -> None:
     for column in ("mcp", "mcp_server_id", "sandbox", "npm_requirements", "pip_requirements", "idempotent"):
         op.drop_column("tools", column)
     op.drop_column("approvals", "on_timeout")
+    op.drop_index("ix_runs_asked_by", table_name="runs")
+    for column in ("ancestors", "awaited", "asked_by_call", "asked_by_step", "asked_by_run_id"):
+        op.drop_column("runs", column)
+    op.execute(f"DROP FUNCTION {PRUNE_NAME}")
     for table in TABLES:
         op.drop_table(table)

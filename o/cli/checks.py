@@ -6,6 +6,7 @@ import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 from temporalio.api.enums.v1 import TaskQueueType
@@ -22,6 +23,8 @@ from o.embedded import ports
 from o.embedded.lock import holder
 from o.errors import ProjectError, Unavailable
 from o.keyring import Keyring
+from o.sandbox.base import SandboxReport
+from o.sandbox.client import SocketSandbox
 from o.store import migrate as schema
 
 _KEYS = (
@@ -35,6 +38,7 @@ _KEYS = (
 )
 _LOCAL_MODEL_TIMEOUT = 20.0
 _POLL_AGE = 90.0
+_SANDBOX_TIMEOUT = 60.0
 
 
 class Wrong(Exception):
@@ -67,7 +71,9 @@ def run_all(local: Local) -> list[Finding]:
         "API": api,
         "workers": workers,
         "providers": providers,
+        "MCP servers": mcp_servers,
         "local model": local_model,
+        "sandbox": sandbox,
     }
     return [_finding(part, check, local) for part, check in checks.items()]
 
@@ -153,6 +159,20 @@ def providers(local: Local) -> str:
     return ", ".join(f"{state['name']} ({state['models']})" for state in states)
 
 
+def mcp_servers(local: Local) -> str:
+    """All MCP servers answered when they were last asked, and describe their tools as was agreed to."""
+    with Api(local.settings, timeout=30.0) as client:
+        servers = client.get("/v1/mcp-servers/")
+        tools = [tool for one in servers for tool in client.get(f"/v1/mcp-servers/{one['id']}/tools")]
+    if changed := [tool["name"] for tool in tools if tool["mcp"]["drift"]]:
+        fix = "look at the change (`o mcp tools SERVER`), then accept it (`o mcp refresh SERVER`) or remove the server"
+        raise Wrong(f"tools were changed by their server and are not called: {', '.join(changed)}", fix)
+    if failing := [one for one in servers if one["last_error"]]:
+        said = "; ".join(f"{one['server_name']}: {one['last_error']}" for one in failing)
+        raise Wrong(said, "mend the server or its settings, then run `o mcp refresh SERVER`")
+    return f"{len(servers)} servers, {len(tools)} tools" if servers else "none was added"
+
+
 def local_model(local: Local) -> str:
     """The process of the local models answers on its socket (which starts it under `o up`)."""
     path = local.layout.model_socket(local.settings.local_model_socket)
@@ -166,6 +186,24 @@ def local_model(local: Local) -> str:
     if response.is_error:
         raise Wrong(f"answers with status {response.status_code}", "see local-model.log in the data folder's logs")
     return "answers"
+
+
+def sandbox(local: Local) -> str:
+    """The executor answers, and its attacks on itself failed."""
+    path = local.layout.sandbox_socket(local.settings.sandbox_socket)
+    report = asyncio.run(_sandbox_report(path))
+    missing = [f"{layer.name} ({layer.note})" for layer in report.layers if not layer.active]
+    if not report.sufficient:
+        raise Wrong(report.message, "see the layers in executor.log in the data folder's logs")
+    return report.message + (f"; layers this machine lacks: {', '.join(missing)}" if missing else "")
+
+
+async def _sandbox_report(path: Path) -> SandboxReport:
+    try:
+        async with asyncio.timeout(_SANDBOX_TIMEOUT):
+            return await SocketSandbox(path).report()
+    except TimeoutError:
+        raise Wrong(f"{path} does not answer", "run `o up` or `o executor`") from None
 
 
 async def _temporal_server(local: Local) -> str:

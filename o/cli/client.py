@@ -64,13 +64,12 @@ class Api:
         return response.json() if response.content else None
 
     @contextmanager
-    def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[str]]:
-        """POST and read the answer line by line, for as long as it takes. Raises as `request`."""
+    def stream(self, path: str, body: dict[str, Any] | None) -> Iterator[Iterator[str]]:
+        """POST (or GET, without a body) and read the answer line by line, as long as it takes. Raises as `request`."""
+        method, timeout = "GET" if body is None else "POST", httpx.Timeout(30.0, read=None)
         with (
             self._reaching(),
-            self._http.stream(
-                "POST", path, json=body, headers=_MARKER, timeout=httpx.Timeout(30.0, read=None)
-            ) as response,
+            self._http.stream(method, path, json=body, headers=_MARKER, timeout=timeout) as response,
         ):
             if response.is_error:
                 response.read()

@@ -47,4 +47,5 @@ class Local:
             "O_DATABASE_URL": self.database_url,
             "TEMPORAL_ADDRESS": self.settings.temporal,
             "O_LOCAL_MODEL_SOCKET": str(self.layout.model_socket(self.settings.local_model_socket)),
+            "O_SANDBOX_SOCKET": str(self.layout.sandbox_socket(self.settings.sandbox_socket)),
         }

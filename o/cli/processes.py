@@ -10,6 +10,8 @@ import typer
 import uvicorn
 
 from o.cli.local import DataDir, Local
+from o.embedded import executor as executor_process
+from o.embedded.children import bare_env
 
 
 def server(
@@ -63,3 +65,12 @@ def local_model(
     where = ["--socket", environment["O_LOCAL_MODEL_SOCKET"]]
     command = [sys.executable, "-m", "o.embedded.local_model", *where, *chosen]
     os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def executor(data_dir: DataDir = None) -> None:
+    """Run the executor of tools on its unix socket until SIGTERM or Ctrl-C; it gets no credentials."""
+    local = Local.load(data_dir=data_dir)
+    local.layout.make()
+    path = local.environment()["O_SANDBOX_SOCKET"]
+    command = executor_process.command(local.settings, ("--socket", path))
+    os.execve(sys.executable, command, bare_env())  # noqa: S606

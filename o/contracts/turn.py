@@ -17,14 +17,22 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Asker(Contract):
+    """The step of another agent that waits for the end of a run: its workflow, and the tool call in it."""
+
+    workflow_id: str
+    call_id: str
+
+
 class StepRef(Contract):
-    """Which step: the `index`-th (from 0) of a run."""
+    """Which step: the `index`-th (from 0) of a run; `asked_by` is who is told of the run's end."""
 
     org_id: str
     agent_id: str
     conversation_id: str
     run_id: str
     index: int
+    asked_by: Asker | None = None
 
     @property
     def workflow_id(self) -> str:
@@ -39,12 +47,14 @@ class Timing(Contract):
         model: one model request, from first byte sent to last received.
         patience: all attempts at a model request, the waits between them included.
         tool: one tool call.
+        reply: the reply of another agent to a tool call.
     """
 
     heartbeat: float = 5.0
     model: float = 600.0
     tool: float = 180.0
     patience: float = 3600.0
+    reply: float = 600.0
 
 
 class StepInput(Contract):
@@ -66,7 +76,7 @@ class CallRef(Contract):
 
     call_id: str
     tool: str
-    kind: Literal["tool", "memory"] = "tool"
+    kind: Literal["tool", "memory", "agent"] = "tool"
     repeatable: bool = False
 
 
@@ -88,6 +98,14 @@ class ToolInput(Contract):
 
     at: StepRef
     call: CallRef
+
+
+class CollectInput(Contract):
+    """A call that waits for other agents; `final` once it waits no longer."""
+
+    at: StepRef
+    call: CallRef
+    final: bool = False
 
 
 class CloseInput(Contract):

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from o.domain.blocks import Block
 from o.domain.json import JsonObject
 from o.domain.model import Sampling, ToolSpec
+from o.domain.tool_policy import Policy
 from o.domain.tool_rules import ToolRule
 
 AgentType = Literal[
@@ -25,8 +26,17 @@ AGENT_TYPES: tuple[AgentType, ...] = get_args(AgentType)
 # Types that speak through the send_message tool: its calls print as assistant messages.
 LEGACY_TYPES = frozenset(set(AGENT_TYPES) - {"letta_v1_agent", "sleeptime_agent", "react_agent", "workflow_agent"})
 
+# Types whose turn goes on only where a tool call asks for it; all others go on after every call.
+HEARTBEAT_TYPES = frozenset(set(AGENT_TYPES) - {"letta_v1_agent", "sleeptime_agent"})
+
 # What a tool does to the world: nothing at all, look at it, change what O keeps, or change something elsewhere.
 Effect = Literal["pure", "reads", "writes", "external"]
+
+# Tools that speak to other agents: each call is a run of the other agent, which the step awaits.
+ASK_AGENT = "send_message_to_agent_and_wait_for_reply"
+ASK_AGENTS = "send_message_to_agents_matching_tags"
+TELL_AGENT = "send_message_to_agent_async"
+AGENT_TOOLS = frozenset({ASK_AGENT, ASK_AGENTS, TELL_AGENT})
 
 MAX_STEPS_DEFAULT = 50
 
@@ -63,6 +73,8 @@ class Agent:
     Attributes:
         model: handle, `provider/model`.
         context_window: tokens, prompt and reply together.
+        thoughts_in_arguments: whether a model of a type with heartbeats writes its thoughts into its calls.
+        policies: those about this agent's calls, the oldest first.
     """
 
     id: str
@@ -82,8 +94,16 @@ class Agent:
     timezone: str
     message_buffer_autoclear: bool
     created_at: datetime
+    thoughts_in_arguments: bool = False
+    tags: tuple[str, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
     @property
     def speaks_by_tool(self) -> bool:
         """Whether this type answers through `send_message` instead of plain text."""
         return self.agent_type in LEGACY_TYPES
+
+    @property
+    def uses_heartbeats(self) -> bool:
+        """Whether this type must call a tool in every step, and says with each call whether it wants another step."""
+        return self.agent_type in HEARTBEAT_TYPES

@@ -25,6 +25,8 @@ class EditRefused(ValueError):
     """The edit cannot be made; the text is for the model."""
 
 
+DEFAULT_LIMIT = 100_000
+
 _LINE_NUMBER = re.compile(r"^\s*\d+\s*→", re.MULTILINE)
 
 
@@ -34,14 +36,15 @@ def insert(block: Block, text: str, line: int = -1) -> str:
     Raises:
         EditRefused: read-only, over the limit, no such line, or line numbers copied into the text.
     """
-    _check_editable(block)
-    _check_plain(text, "new_string")
+    check_editable(block)
+    check_plain(text, "new_string")
     lines = block.value.split("\n") if block.value else []
     if line == -1:
         line = len(lines)
     if not 0 <= line <= len(lines):
         raise EditRefused(f"insert_line must be between 0 and {len(lines)}, or -1 for the end; it was {line}.")
-    return _within_limit(block, "\n".join([*lines[:line], *text.split("\n"), *lines[line:]]))
+    value = "\n".join([*lines[:line], *text.split("\n"), *lines[line:]])
+    return within_limit(block.label, value, block.limit)
 
 
 def replace(block: Block, old: str, new: str) -> str:
@@ -50,9 +53,9 @@ def replace(block: Block, old: str, new: str) -> str:
     Raises:
         EditRefused: read-only, over the limit, `old` empty, absent or ambiguous, or line numbers copied in.
     """
-    _check_editable(block)
-    _check_plain(old, "old_string")
-    _check_plain(new, "new_string")
+    check_editable(block)
+    check_plain(old, "old_string")
+    check_plain(new, "new_string")
     if not old:
         raise EditRefused("old_string must not be empty.")
     found = block.value.count(old)
@@ -62,37 +65,50 @@ def replace(block: Block, old: str, new: str) -> str:
         raise EditRefused(
             f"old_string occurs {found} times in block {block.label}; make it longer, so that it is unique."
         )
-    return _within_limit(block, block.value.replace(old, new))
+    return within_limit(block.label, block.value.replace(old, new), block.limit)
 
 
 def append(block: Block, text: str) -> str:
     """The value with `text` on a line of its own at the end."""
-    _check_editable(block)
-    return _within_limit(block, f"{block.value}\n{text}" if block.value else text)
+    check_editable(block)
+    return within_limit(block.label, f"{block.value}\n{text}" if block.value else text, block.limit)
 
 
 def replace_all(block: Block, old: str, new: str) -> str:
     """The value with every occurrence of `old` replaced by `new`."""
-    _check_editable(block)
+    check_editable(block)
     if not old or old not in block.value:
         raise EditRefused(f"old_content does not occur in block {block.label}; it must match to the letter.")
-    return _within_limit(block, block.value.replace(old, new))
+    return within_limit(block.label, block.value.replace(old, new), block.limit)
 
 
-def _check_editable(block: Block) -> None:
+def rewrite(block: Block, value: str) -> str:
+    """The value that replaces the whole of the old one.
+
+    Raises:
+        EditRefused: read-only, or over the limit.
+    """
+    check_editable(block)
+    return within_limit(block.label, value, block.limit)
+
+
+def check_editable(block: Block) -> None:
+    """Raises EditRefused for a read-only block, in the contract's words."""
     if block.read_only:
         raise EditRefused("Error This block is read-only and cannot be edited.")
 
 
-def _check_plain(text: str, argument: str) -> None:
+def check_plain(text: str, argument: str) -> None:
+    """Raises EditRefused for a text in which a model copied the line numbers it was shown."""
     if _LINE_NUMBER.search(text):
         raise EditRefused(f"{argument} contains line numbers; they are shown for reading only, leave them out.")
 
 
-def _within_limit(block: Block, value: str) -> str:
-    if len(value) > block.limit:
+def within_limit(label: str, value: str, limit: int = DEFAULT_LIMIT) -> str:
+    """The value, if a block may be so long. Raises EditRefused."""
+    if len(value) > limit:
         raise EditRefused(
-            f"block {block.label} would have {len(value)} characters, {len(value) - block.limit} over its limit of "
-            f"{block.limit}; shorten the edit or remove something first."
+            f"block {label} would have {len(value)} characters, {len(value) - limit} over its limit of "
+            f"{limit}; shorten the edit or remove something first."
         )
     return value

@@ -178,19 +178,22 @@ def storable(event: ModelEvent) -> ModelEvent:
     """The event with its texts free of what Postgres cannot hold: NUL characters and half surrogate pairs."""
     match event:
         case TextDelta(text):
-            return TextDelta(_storable(text))
+            return TextDelta(storable_text(text))
         case ReasoningDelta():
-            return replace(event, text=_storable(event.text), signature=event.signature and _storable(event.signature))
+            return replace(
+                event, text=storable_text(event.text), signature=event.signature and storable_text(event.signature)
+            )
         case ToolCallDelta():
-            call_id, name = event.id and _storable(event.id), event.name and _storable(event.name)
-            return replace(event, id=call_id, name=name, arguments=_storable(event.arguments))
+            call_id, name = event.id and storable_text(event.id), event.name and storable_text(event.name)
+            return replace(event, id=call_id, name=name, arguments=storable_text(event.arguments))
         case RedactedReasoning():
-            return replace(event, redacted=_storable(event.redacted))
+            return replace(event, redacted=storable_text(event.redacted))
         case Finished():
             return event
 
 
-def _storable(text: str) -> str:
+def storable_text(text: str) -> str:
+    """The text without what Postgres cannot hold."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 

@@ -3,6 +3,7 @@
 The structure is the letta-v1 contract's (section 7.1); the sentences are ours.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,9 @@ from o.domain.tool_rules import (
 )
 
 MEMORY_SLOT = "{CORE_MEMORY}"
+# Slots of a rule's own sentence, as in `{{ tool_name }}` and `{{ children | join(", ") }}`.
+_SLOT = re.compile(r"\{\{\s*(\w+)[^{}]*\}\}")
+_SLOTS = frozenset({"tool_name", "children", "max_count_limit"})
 
 # Types whose context holds no memory blocks.
 _WITHOUT_BLOCKS = frozenset({"react_agent", "workflow_agent"})
@@ -99,7 +103,15 @@ def _rule(rule: ToolRule) -> str:
             text = f"{name} may be used at most {rule.max_count_limit} times in one request."
         case _:
             return ""
-    return f"<tool_rule>\n{rule.prompt_template or text}\n</tool_rule>"
+    if rule.prompt_template:
+        text = _SLOT.sub(lambda slot: _slot(rule, slot), rule.prompt_template).strip()
+    return text if text.startswith("<tool_rule>") else f"<tool_rule>\n{text}\n</tool_rule>"
+
+
+def _slot(rule: ToolRule, slot: re.Match[str]) -> str:
+    """What stands for a slot of a rule's own sentence; a slot of no known name stays as it is."""
+    value = getattr(rule, slot[1]) if slot[1] in _SLOTS and hasattr(rule, slot[1]) else slot[0]
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _metadata(agent: Agent, facts: PromptFacts) -> str:

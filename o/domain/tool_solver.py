@@ -1,8 +1,9 @@
 """Which tools a model may call now: a pure function of the rules and of the calls made so far in this request."""
 
-import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from o.domain.json import JsonObject
 from o.domain.tool_rules import (
@@ -16,6 +17,9 @@ from o.domain.tool_rules import (
     RunFirst,
     ToolRule,
 )
+
+_LONGEST_VALUE = 100  # characters
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d{1,4})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,18 @@ def _same(expected: str, result: str) -> bool:
     """Whether a returned text is the expected output; numbers and booleans compare by value ("1.0" is "1")."""
     if expected == result:
         return True
-    try:
-        left, right = json.loads(expected.lower()), json.loads(result.lower())
-    except ValueError:
-        return False
-    return isinstance(left, int | float) and isinstance(right, int | float) and left == right
+    left, right = _value(expected), _value(result)
+    return left is not None and isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def _value(text: str) -> bool | Decimal | None:
+    """The number or boolean that a text is; None for anything else. Most results are long, and none of these."""
+    word = text[:_LONGEST_VALUE].strip().lower()
+    if len(text) >= _LONGEST_VALUE:
+        return None
+    if word in ("true", "false"):
+        return word == "true"
+    return Decimal(word) if _NUMBER.fullmatch(word) else None
 
 
 def ends_turn(rules: Sequence[ToolRule], name: str) -> bool:

@@ -5,12 +5,12 @@ events and streams all print through here, so a message has the same ids whereve
 """
 
 import json
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
+from o.domain.call_text import SAY_ARGUMENT
 from o.domain.json import JsonObject
 from o.domain.messages import (
     Approval,
@@ -23,10 +23,10 @@ from o.domain.messages import (
     ToolCall,
     ToolReturn,
 )
+from o.domain.model import storable_text
 from o.domain.stop import StopReason
 
 SAY_TOOL = "send_message"
-SAY_ARGUMENT = "message"
 
 
 def date(at: datetime) -> str:
@@ -134,29 +134,10 @@ def said_by(call: ToolCall) -> str | None:
         return None
     try:
         value = json.loads(call.arguments, strict=False)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return None
     said = value.get(SAY_ARGUMENT) if isinstance(value, dict) else None
-    return said if isinstance(said, str) else None
-
-
-_SAY_START = re.compile(r'\s*\{\s*"' + SAY_ARGUMENT + r'"\s*:\s*"')
-_SAY_TEXT = re.compile(r'(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
-# The first half of a surrogate pair, whose second half may still come.
-_HALF_PAIR = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}$")
-
-
-def said_so_far(arguments: str) -> str | None:
-    """What the beginning of a `send_message` call's arguments says already; None before the text begins."""
-    start = _SAY_START.match(arguments)
-    if start is None:
-        return None
-    text = _SAY_TEXT.match(arguments, start.end())
-    raw = text.group() if text else ""
-    if half := _HALF_PAIR.search(raw):
-        raw = raw[: half.end() - 6]
-    said: str = json.loads(f'"{raw}"', strict=False)
-    return said
+    return storable_text(said) if isinstance(said, str) else None
 
 
 def _framed(message: Message, index: int, body: JsonObject) -> JsonObject:

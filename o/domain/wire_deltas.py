@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from o.domain.call_text import said_so_far, split_thought
 from o.domain.json import JsonObject
 from o.domain.model import (
     Finished,
@@ -14,18 +15,27 @@ from o.domain.model import (
     ToolCallDelta,
     distinct_id,
 )
-from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, hidden_reasoning, said_so_far
+from o.domain.wire import SAY_TOOL, approval_request_id, date, derived_otid, hidden_reasoning
 
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call as far as it was streamed. `shown` counts the characters said, of a call that is speech."""
+    """A tool call as far as it was streamed.
+
+    Attributes:
+        written: its arguments as the model writes them; `arguments` is the same without a thought they open with.
+        shown: characters said, of a call that is speech.
+        thought: characters of the thought that were shown.
+        opened: whether its name was shown.
+    """
 
     call_id: str
     name: str
-    otid: str
+    written: str = ""
     arguments: str = ""
     shown: int = 0
+    thought: int = 0
+    opened: bool = False
 
 
 class DeltaPrinter:
@@ -41,6 +51,8 @@ class DeltaPrinter:
         parallel: False keeps only the first tool call, as the loop will.
         waiting: names of tools whose calls wait for an approval or for the client; they print as requests of the
             approval message, whose id is `approval_request_id(message_id)`.
+        thoughts: whether calls may open with a thought, which prints as reasoning (`Agent.thoughts_in_arguments`).
+        undecided: whether it depends on the arguments of calls if they wait: then only the whole reply shows them.
     """
 
     def __init__(
@@ -54,6 +66,8 @@ class DeltaPrinter:
         use_assistant_message: bool = True,
         parallel: bool = True,
         waiting: Collection[str] = (),
+        thoughts: bool = False,
+        undecided: bool = False,
     ) -> None:
         self._message_id = message_id
         self._common: JsonObject = {"date": date(created_at), "step_id": step_id, "run_id": run_id}
@@ -61,6 +75,8 @@ class DeltaPrinter:
         self._spoken = legacy and use_assistant_message
         self._parallel = parallel
         self._waiting = frozenset(waiting)
+        self._thoughts = thoughts
+        self._undecided = undecided
         self._otids: dict[str, str] = {}
         self._part = ""  # what the last piece was of; another piece of the same goes on with its message
         self._calls: dict[int, _Call | ToolCallDelta] = {}
@@ -119,8 +135,7 @@ class DeltaPrinter:
     def _call(self, event: ToolCallDelta) -> list[JsonObject]:
         known = self._calls.get(event.index)
         if isinstance(known, _Call):
-            known.arguments += event.arguments
-            return self._fragment(known, event.arguments)
+            return self._written(known, event.arguments)
         if known is not None:
             event = ToolCallDelta(
                 event.index, event.id or known.id, event.name or known.name, known.arguments + event.arguments
@@ -132,30 +147,49 @@ class DeltaPrinter:
         if opened and not self._parallel:
             return []
         call_id = distinct_id(event.id, event.index, {call.call_id for call in opened})  # as `ReplyBuilder` does
-        call = _Call(call_id, event.name, self._call_otid(event.name, call_id), event.arguments)
-        self._calls[event.index] = call
-        if self._is_speech(call):
-            return self._fragment(call, event.arguments)
-        return [self._call_delta(call, {"name": call.name, "arguments": event.arguments})]
+        call = self._calls[event.index] = _Call(call_id, event.name)
+        if self._is_speech(call) and not self._thoughts:
+            self._otid(f"say {call_id}")  # what it says has its place, said or not
+        return self._written(call, event.arguments)
 
-    def _fragment(self, call: _Call, arguments: str) -> list[JsonObject]:
-        if not self._is_speech(call):
-            return [self._call_delta(call, {"arguments": arguments})] if arguments else []
-        said = said_so_far(call.arguments) or ""
-        fresh, call.shown = said[call.shown :], len(said)
-        return [self._delta(call.otid, {"message_type": "assistant_message", "content": fresh})] if fresh else []
+    def _written(self, call: _Call, fresh: str) -> list[JsonObject]:
+        """The deltas of another piece of a call's arguments."""
+        call.written += fresh
+        if not self._thoughts:
+            return self._fragment(call, fresh)
+        thought, arguments = split_thought(call.written)
+        news, call.thought = thought[call.thought :], len(thought)
+        deltas = [self._thought(call, news)] if news else []
+        if len(arguments) > len(call.arguments):
+            deltas += self._fragment(call, arguments[len(call.arguments) :])
+        return deltas
+
+    def _thought(self, call: _Call, text: str) -> JsonObject:
+        kind = {"message_type": "reasoning_message", "reasoning": text, "source": "non_reasoner_model"}
+        body = kind if self._legacy else {"message_type": "assistant_message", "content": text}
+        return self._delta(self._otid(f"thought {call.call_id}"), body)
+
+    def _fragment(self, call: _Call, fresh: str) -> list[JsonObject]:
+        call.arguments += fresh
+        if self._is_speech(call):
+            said = said_so_far(call.arguments) or ""
+            news, call.shown = said[call.shown :], len(said)
+            body = {"message_type": "assistant_message", "content": news}
+            return [self._delta(self._otid(f"say {call.call_id}"), body)] if news else []
+        if self._undecided or (call.opened and not fresh):
+            return []
+        named = {} if call.opened else {"name": call.name}
+        call.opened = True
+        return [self._call_delta(call, {**named, "arguments": fresh})]
 
     def _is_speech(self, call: _Call) -> bool:
         return self._spoken and call.name == SAY_TOOL and call.name not in self._waiting
 
-    def _call_otid(self, name: str, call_id: str) -> str:
-        if name in self._waiting:
-            return approval_request_id(self._message_id)
-        return self._otid(f"say {call_id}" if self._spoken and name == SAY_TOOL else "calls")
-
     def _call_delta(self, call: _Call, fragment: JsonObject) -> JsonObject:
         delta = {**fragment, "tool_call_id": call.call_id}
         if call.name in self._waiting:
+            otid = approval_request_id(self._message_id)
             body = {"message_type": "approval_request_message", "tool_call": delta, "tool_calls": delta}
-            return {**self._delta(call.otid, body), "id": call.otid}
-        return self._delta(call.otid, {"message_type": "tool_call_message", "tool_call": delta, "tool_calls": delta})
+            return {**self._delta(otid, body), "id": otid}
+        body = {"message_type": "tool_call_message", "tool_call": delta, "tool_calls": delta}
+        return self._delta(self._otid("calls"), body)

@@ -72,6 +72,10 @@ class Layout:
         """The local model's socket: where it is wanted, or in the short runtime folder if that path is too long."""
         return wanted if len(os.fsencode(wanted)) <= _SOCKET_PATH else self.run / wanted.name
 
+    def sandbox_socket(self, wanted: Path) -> Path:
+        """The executor's socket, likewise."""
+        return self.model_socket(wanted)
+
     @property
     def database_url(self) -> str:
         """The embedded database, reached over its socket."""

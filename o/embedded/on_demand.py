@@ -10,8 +10,11 @@ from pathlib import Path
 from o.embedded.layout import DataDirUnusable
 
 
-def listen_unix(path: Path) -> socket.socket | None:
+def listen_unix(path: Path, variable: str = "O_LOCAL_MODEL_SOCKET") -> socket.socket | None:
     """Listen on `path` for this user alone; None if somebody already answers there (a server of its own).
+
+    Args:
+        variable: what names another path, for messages.
 
     Raises:
         DataDirUnusable: the path is too long for a socket, or something else lies there.
@@ -19,7 +22,7 @@ def listen_unix(path: Path) -> socket.socket | None:
     if _answers(path):
         return None
     if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
-        raise DataDirUnusable(f"{path} is no socket: remove it, or name another with O_LOCAL_MODEL_SOCKET")
+        raise DataDirUnusable(f"{path} is no socket: remove it, or name another with {variable}")
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(0o177)
@@ -27,9 +30,7 @@ def listen_unix(path: Path) -> socket.socket | None:
         listener.bind(str(path))
     except OSError as error:
         listener.close()
-        raise DataDirUnusable(
-            f"the socket {path} cannot be made ({error}): name another with O_LOCAL_MODEL_SOCKET"
-        ) from error
+        raise DataDirUnusable(f"the socket {path} cannot be made ({error}): name another with {variable}") from error
     finally:
         os.umask(previous)
     listener.listen(128)

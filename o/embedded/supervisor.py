@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from o.embedded import ports, schema_mark
-from o.embedded.children import Child, Spec, StartFailed, keep_previous, spawn
+from o.embedded import executor, ports, schema_mark
+from o.embedded.children import Child, Spec, StartFailed, bare_env, keep_previous, spawn
 from o.embedded.layout import Layout
 from o.embedded.lock import DataLock
 from o.embedded.on_demand import first_connection, listen_unix
@@ -59,6 +59,7 @@ class Supervisor:
         self._report = report
         self._progress = progress
         self._model_socket = self._layout.model_socket(settings.local_model_socket)
+        self._sandbox_socket = self._layout.sandbox_socket(settings.sandbox_socket)
         self._database_url = settings.database_url or self._layout.database_url
         self._stages: list[list[Child]] = []
         self._stop = asyncio.Event()
@@ -75,15 +76,13 @@ class Supervisor:
             lock = DataLock.acquire(self._layout.lock)
             held.callback(lock.release)
             listener = held.enter_context(self._listen())
-            model = listen_unix(self._model_socket)
-            if model is not None:
-                held.enter_context(model)
-                held.callback(self._model_socket.unlink, missing_ok=True)
+            model = _listen_unix(held, self._model_socket, "O_LOCAL_MODEL_SOCKET")
+            sandbox = _listen_unix(held, self._sandbox_socket, "O_SANDBOX_SOCKET")
             self._watch_signals(held)
             running = self._running(listener)
             lock.note(api=running.api, temporal=running.temporal, database=running.database)
             try:
-                if await self._unless_stopped(self._start(listener, model)):
+                if await self._unless_stopped(self._start(listener, model, sandbox)):
                     await self._unless_stopped(ready(running))
                     await self._stop.wait()
             finally:
@@ -135,7 +134,7 @@ class Supervisor:
         await task
         return True
 
-    async def _start(self, listener: socket.socket, model: socket.socket | None) -> None:
+    async def _start(self, listener: socket.socket, model: socket.socket | None, sandbox: socket.socket | None) -> None:
         Keyring.load(self._settings.key_file)  # made here, once, before several processes want it
         env = {
             **os.environ,
@@ -143,6 +142,7 @@ class Supervisor:
             "O_DATABASE_URL": self._database_url,
             "TEMPORAL_ADDRESS": self._settings.temporal,
             "O_LOCAL_MODEL_SOCKET": str(self._model_socket),
+            "O_SANDBOX_SOCKET": str(self._sandbox_socket),
         }
         await _together(self._start_database(env), self._start_temporal(env))
         if not self._settings.loopback:
@@ -161,7 +161,8 @@ class Supervisor:
             for name in (f"worker-{number + 1}" for number in range(self._settings.workers))
         ]
         lazy = [] if model is None else [self._local_model(model, env)]
-        await self._stage(*lazy)
+        # Its socket is ours, so calls simply wait while it proves itself.
+        await self._stage(*lazy, *([] if sandbox is None else [self._executor(sandbox)]))
         await self._stage(served, *work)
 
     async def _start_database(self, env: dict[str, str]) -> None:
@@ -224,6 +225,16 @@ class Supervisor:
             grace=5.0,
         )
 
+    def _executor(self, listener: socket.socket) -> Spec:
+        return Spec(
+            "executor",
+            executor.command(self._settings, ("--fd", str(listener.fileno()))),
+            bare_env(),
+            self._log("executor"),
+            pass_fds=[listener.fileno()],
+            grace=5.0,
+        )
+
     async def _stage(self, *specs: Spec) -> None:
         """Start these together; they will be stopped together, before all that was started earlier."""
         children = [Child(spec, self._report) for spec in specs]
@@ -245,6 +256,15 @@ class Supervisor:
         log = self._layout.logs / f"{name}.log"
         keep_previous(log)
         return log
+
+
+def _listen_unix(held: ExitStack, path: Path, variable: str) -> socket.socket | None:
+    """Listen there until `held` ends; None if somebody else answers there already."""
+    listener = listen_unix(path, variable)
+    if listener is not None:
+        held.enter_context(listener)
+        held.callback(path.unlink, missing_ok=True)
+    return listener
 
 
 async def run_once(spec: Spec) -> None:

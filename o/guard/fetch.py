@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 
@@ -18,10 +18,17 @@ _UNSAID = ("", "application/octet-stream", "binary/octet-stream")
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was fetched; of an image, the media type is what its first bytes say."""
+    """What was fetched; of an image, the media type is what its first bytes say.
+
+    Attributes:
+        charset: how its text is encoded, as the header says it; None where it does not.
+        url: where it was found in the end.
+    """
 
     media_type: str
     content: bytes
+    charset: str | None = None
+    url: str = field(default="", compare=False)
 
 
 async def fetch(guard: Guard, url: str, *, limit: int, kinds: Collection[str], timeout: float) -> Fetched:
@@ -85,7 +92,7 @@ async def _read(response: httpx2.Response, limit: int, kinds: Collection[str]) -
     media_type = _media_type(said, content)
     if media_type is None or media_type not in kinds:
         raise other_kind
-    return Fetched(media_type, content)
+    return Fetched(media_type, content, response.charset_encoding, str(response.url))
 
 
 async def _content(response: httpx2.Response, limit: int) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from o.domain.heartbeats import is_heartbeat
 from o.domain.json import JsonObject
 from o.domain.messages import Message
 from o.domain.model import (
@@ -146,7 +147,8 @@ class ScriptedProvider:
         script = self._script
         if script is None and request.model == "json":
             try:
-                script = Script.model_validate_json(last)
+                # What another agent says has a line above it.
+                script = Script.model_validate_json(last[max(last.find("{"), 0) :])
             except ValidationError as error:
                 places = ", ".join(".".join(map(str, problem["loc"])) or "JSON" for problem in error.errors())
                 raise ModelBadRequest(f"the last user message is no script: look at {places[:200]}") from None
@@ -191,10 +193,10 @@ async def _words(text: str, delay: float) -> AsyncIterator[str]:
 
 
 def _last_user(messages: tuple[Message, ...]) -> tuple[str, int]:
-    """The last user message's text, and how many assistant messages came after it."""
+    """The last user message's text, and how many assistant messages came after it; the loop's own do not count."""
     played = 0
     for message in reversed(messages):
-        if message.role == "user":
+        if message.role == "user" and not is_heartbeat(message.text):
             return message.text, played
         played += message.role == "assistant"
     return "", played

@@ -63,6 +63,7 @@ class CodeCall(_Value):
         source: the tool's code.
         function: which of its functions to call; None runs the source as a script, whose value is None.
         arguments: keyword arguments; those the function does not take are the caller's mistake.
+        order: names of the parameters, for languages that have no keyword arguments; empty takes that of `arguments`.
         environment: variables the code sees, the tool's secrets among them; there are no others.
         agent_state: what the function's argument `agent_state` is made of, where it has one.
         libraries: the prepared requirements it may import (`Sandbox.prepare`).
@@ -73,6 +74,7 @@ class CodeCall(_Value):
     function: str | None = None
     language: Language = "python"
     arguments: JsonObject = Field(default_factory=dict, repr=False)
+    order: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
     agent_state: JsonObject | None = Field(default=None, repr=False)
     libraries: str | None = None

@@ -1,14 +1,29 @@
 """Answers to approvals: what an answer leads to, and how a request nobody will answer any more is ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from o import ids
-from o.domain.loop import Plan
+from o.domain.agent import Agent
+from o.domain.call_check import decide_call, denial
+from o.domain.loop import Plan, batches
 from o.domain.messages import Approval, Message, ToolCall, ToolReturn
 from o.domain.request import PLAN
 from o.errors import InvalidArgument
 from o.store.records import ApprovalRecord, ConversationRecord
+from o.store.repositories.approvals import Status
 from o.store.session import Transaction
+
+# What a client may return at least, in characters, and as a share of the window's tokens.
+_LEAST_RETURN, _RETURN_SHARE = 5000, 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an answer leads to: the plan of the step that carries it out, and the returns the client brought."""
+
+    plan: Plan
+    returns: tuple[ToolReturn, ...]
 
 
 async def answered_plan(
@@ -16,8 +31,10 @@ async def answered_plan(
     conversation: ConversationRecord,
     pending: ApprovalRecord | None,
     answers: Sequence[Approval],
-) -> Plan | None:
-    """The plan of the step that carries out an answer; None for a repeated answer, which changes nothing.
+) -> Answered | None:
+    """What the answers lead to; None for repeated ones, which change nothing.
+
+    A call that a policy made meanwhile denies is not run, whatever the answer says.
 
     Raises:
         InvalidArgument: nothing waits, or the answers do not cover exactly what does.
@@ -29,27 +46,33 @@ async def answered_plan(
         raise InvalidArgument(
             "Cannot process approval response: No tool call is currently awaiting approval in this conversation."
         )
-    if set(given) == {pending.message_id}:
+    if len(answers) == len(pending.calls) == 1 and set(given) == {pending.message_id}:
         # The older form answers by the request message's id, which is unambiguous for a single call.
-        given = {call_id: next(iter(given.values())) for call_id in pending.calls[:1]}
-    if set(given) != set(pending.calls):
-        raise InvalidArgument(f"Invalid tool call IDs. Expected {sorted(pending.calls)}, but received {sorted(given)}.")
+        given = {pending.calls[0]: answers[0]}
+    if set(given) != set(pending.calls) or len(given) != len(answers):
+        received = sorted(answer.tool_call_id for answer in answers)
+        raise InvalidArgument(f"Invalid tool call IDs. Expected {sorted(pending.calls)}, but received {received}.")
     asked = await _asked(tx, pending)
+    agent = await tx.agents.whole(pending.agent_id, conversation.id)
     calls = {call.id: call for call in asked.calls}
+    limit = max(_LEAST_RETURN, int(_RETURN_SHARE * agent.context_window))
+    returns = [_brought(answer.returned, calls[call_id], limit) for call_id, answer in given.items() if answer.returned]
     refused = list(asked.refused)
-    batches = [(call_id,) for call_id in pending.withheld]
-    for call_id in pending.calls:
-        answer = given[call_id]
-        if answer.returned is not None:
-            refused.append(answer.returned)
-        elif answer.approve:
-            batches.append((call_id,))
-        else:
+    for call_id in [*pending.withheld, *pending.calls]:
+        answer = given.get(call_id)
+        if answer is not None and answer.returned is not None:
+            continue
+        if answer is not None and not answer.approve:
             refused.append(_denied(call_id, calls, answer.reason))
-    return Plan(calls=asked.calls, batches=tuple(batches), refused=tuple(refused))
+        elif (problem := _forbidden(calls[call_id], agent)) is not None:
+            refused.append(problem)
+    settled = {each.tool_call_id for each in [*refused, *returns]}
+    running = batches([call for call in asked.calls if call.id not in settled], agent.tools)
+    returned = tuple(each.tool_call_id for each in returns)
+    return Answered(Plan(asked.calls, running, tuple(refused), returned=returned), tuple(returns))
 
 
-async def deny_pending(tx: Transaction, pending: ApprovalRecord, reason: str, status: str) -> None:
+async def deny_pending(tx: Transaction, pending: ApprovalRecord, reason: str, status: Status) -> None:
     """Answer every waiting call with a denial, so that the agent can be spoken to again."""
     asked = await _asked(tx, pending)
     calls = {call.id: call for call in asked.calls}
@@ -84,7 +107,23 @@ async def _asked(tx: Transaction, pending: ApprovalRecord) -> Plan:
     return PLAN.validate_python((await tx.steps.get(pending.step_id)).outcome)
 
 
-def _denied(call_id: str, calls: dict[str, ToolCall], reason: str | None) -> ToolReturn:
+def _brought(returned: ToolReturn, call: ToolCall, limit: int) -> ToolReturn:
+    """A client's return under its tool's name, cut to `limit` characters."""
+    if len(returned.content) > limit:
+        note = f"… [cut after {limit} of {len(returned.content)} characters]"
+        returned = replace(returned, content=returned.content[:limit] + note)
+    return replace(returned, name=call.name)
+
+
+def _forbidden(call: ToolCall, agent: Agent) -> ToolReturn | None:
+    spec = next((tool.spec for tool in agent.tools if tool.spec.name == call.name), None)
+    decision = decide_call(call, spec, agent)
+    if decision.action != "deny":
+        return None
+    return ToolReturn(call.id, denial(call.name, decision), "error", call.name)
+
+
+def _denied(call_id: str, calls: Mapping[str, ToolCall], reason: str | None) -> ToolReturn:
     text = "Error: request to call tool denied."
     if reason:
         text += f" User reason: {reason}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from o.contracts.turn import CallRef, StepRef
 from o.domain.agent import Agent
 from o.domain.context import UNKNOWN_OUTCOME
+from o.domain.heartbeats import without_loop_arguments
 from o.domain.messages import TOOL_RETURNS, ToolCall, ToolReturn
 from o.domain.request import PLAN
 from o.errors import Cancelled
@@ -52,4 +53,5 @@ async def begin_call(tx: Transaction, at: StepRef, ref: CallRef) -> ToolReturn |
         return unknown
     planned = PLAN.validate_python(step.outcome)
     call = next(call for call in planned.calls if call.id == ref.call_id)
-    return Calling(attempt, step.id, call, agent)
+    spec = next((tool.spec for tool in agent.tools if tool.spec.name == call.name), None)
+    return Calling(attempt, step.id, without_loop_arguments(call, spec, agent), agent)

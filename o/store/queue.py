@@ -4,11 +4,11 @@ Lock order, everywhere: the conversation row, then the run row. Whoever ends a r
 next one in the same transaction, and returns what must be started once it is committed.
 """
 
-import json
 from dataclasses import dataclass, replace
 
 from o import ids
 from o.contracts.turn import StepRef
+from o.domain.heartbeats import heartbeat
 from o.domain.json import JsonObject
 from o.domain.messages import Message, TextPart
 from o.domain.request import PLAN, TurnOptions
@@ -17,6 +17,7 @@ from o.errors import Conflict, ConversationBusy, PendingApproval, Unprocessable
 from o.store.answers import answered_plan, deny_pending
 from o.store.records import ConversationRecord, RunRecord, StepRecord
 from o.store.repositories.events import CANCEL_CHANNEL, Event
+from o.store.repositories.runs import AskedBy, asker_of
 from o.store.returns import store_returns
 from o.store.session import Transaction
 
@@ -48,6 +49,7 @@ class TurnRequest:
     idempotency_key: str | None = None
     client_otids: tuple[str, ...] = ()
     callback_url: str | None = None
+    asked_by: AskedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,16 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
             "wait for it to end, or cancel it.",
             run_id=conversation.active_run_id,
         )
-    plan = None
+    answered = None
     given = request.input
     if answers:
-        plan = await answered_plan(tx, conversation, pending, answers)
-        if plan is None:
+        answered = await answered_plan(tx, conversation, pending, answers)
+        if answered is None:
             given = tuple(_kept_alive(message) if message.approvals else message for message in given)
     run_id = request.input[0].run_id
     assert run_id is not None  # whoever builds the input gives it its run
     free = conversation.active_run_id is None
-    late = plan is not None and any(not message.approvals for message in request.input)
+    late = answered is not None and any(not message.approvals for message in request.input)
     options = request.options.model_copy(update={"late_input": late})
     await tx.runs.add(
         run_id,
@@ -107,26 +109,35 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
         idempotency_key=request.idempotency_key,
         callback_url=request.callback_url,
         taken=free,
+        asked_by=request.asked_by,
     )
-    first = [message for message in given if not late or message.approvals]
-    later = [message for message in given if late and not message.approvals]
-    await tx.messages.add(first, queued=not free)
-    await tx.messages.add(later, queued=True)
+    await tx.messages.add([each for each in given if not late or each.approvals], queued=not free)
+    await tx.messages.add([each for each in given if late and not each.approvals], queued=True)
     await tx.conversations.heard(conversation.id, taken_by=run_id if free else None)
     step_id = ids.new("step")
     outcome = None
-    if plan is not None and pending is not None:
+    if answered is not None and pending is not None:
         await tx.approvals.settle(pending.id, "answered", run_id=run_id)
-        step_id, outcome = pending.step_id, PLAN.dump_python(plan, mode="json")
+        step_id, outcome = pending.step_id, PLAN.dump_python(answered.plan, mode="json")
     if not free:
         return Accepted(run_id, None)
     await tx.steps.add(run_id, 0, step_id, request.agent_id, outcome=outcome)
-    return Accepted(run_id, _first_step(tx, conversation, run_id))
+    for returned in answered.returns if answered else ():
+        await tx.steps.add_return(run_id, 0, returned)
+    first = StepRef(
+        org_id=tx.org_id,
+        agent_id=conversation.agent_id,
+        conversation_id=conversation.id,
+        run_id=run_id,
+        index=0,
+        asked_by=request.asked_by.asker if request.asked_by else None,
+    )
+    return Accepted(run_id, first)
 
 
 def _kept_alive(answer: Message) -> Message:
     """What stands for a repeated answer: the calls have run, so the model is only asked to go on."""
-    note = json.dumps({"type": "heartbeat", "reason": "This approval was answered before; please go on."})
+    note = heartbeat("This approval was answered before; please go on.", answer.created_at)
     return replace(answer, role="user", content=(TextPart(note),), approvals=())
 
 
@@ -168,16 +179,7 @@ def step_ref(run: RunRecord) -> StepRef:
         conversation_id=run.conversation_id,
         run_id=run.id,
         index=run.step_index,
-    )
-
-
-def _first_step(tx: Transaction, conversation: ConversationRecord, run_id: str) -> StepRef:
-    return StepRef(
-        org_id=tx.org_id,
-        agent_id=conversation.agent_id,
-        conversation_id=conversation.id,
-        run_id=run_id,
-        index=0,
+        asked_by=asker_of(run),
     )
 
 
@@ -192,7 +194,7 @@ async def hand_over(tx: Transaction, conversation: ConversationRecord, *, waits:
     await tx.conversations.take(conversation.id, queued.id)
     await tx.runs.taken(queued.id)
     await tx.steps.add(queued.id, 0, ids.new("step"), conversation.agent_id)
-    return _first_step(tx, conversation, queued.id)
+    return step_ref(queued)
 
 
 async def end(
@@ -288,18 +290,3 @@ async def cancel(tx: Transaction, run_id: str) -> Cancelling:
         return Cancelling()
     await tx.events.notify(CANCEL_CHANNEL, run_id)
     return Cancelling(workflow=step_ref(run))
-
-
-async def wake(tx: Transaction, conversation_id: str) -> StepRef | None:
-    """Let a conversation go on that is free although somebody waits: deny what waited too long, run what is queued."""
-    conversation = await tx.conversations.lock(conversation_id)
-    if conversation.active_run_id is not None:
-        active = await tx.runs.find(conversation.active_run_id)
-        if active is not None and active.completed_at is None:
-            return None
-    pending = await tx.approvals.pending(conversation_id)
-    if pending is not None:
-        if pending.expires_at > tx.now():
-            return None
-        await deny_pending(tx, pending, "Nobody answered in time, so the tool call was denied.", "expired")
-    return await hand_over(tx, conversation, waits=False)

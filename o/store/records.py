@@ -8,6 +8,7 @@ from typing import Literal
 from o.domain.agent import AgentType, Effect
 from o.domain.json import JsonObject
 from o.domain.stop import RunStatus, StopReason
+from o.domain.tool_policy import Action, OnTimeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,11 @@ class RunRecord:
     ttft_ns: int | None
     total_duration_ns: int | None
     callback_url: str | None
+    asked_by_run_id: str | None
+    asked_by_step: int | None
+    asked_by_call: str | None
+    awaited: bool
+    ancestors: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +241,55 @@ class ApprovalRecord:
     calls: list[str]
     withheld: list[str]
     status: Literal["pending", "answered", "expired", "cancelled"]
-    on_timeout: Literal["deny", "approve", "cancel"]
+    on_timeout: OnTimeout
     answered_by_run_id: str | None
     created_at: datetime
     expires_at: datetime
     answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRecord:
+    """A row of `archives`."""
+
+    id: str
+    org_id: str
+    name: str
+    description: str | None
+    created_by_id: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRecord:
+    """A row of `passages`, without what searching needs."""
+
+    id: str
+    org_id: str
+    archive_id: str
+    text: str
+    tags: list[str]
+    metadata_: JsonObject
+    created_by_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRecord:
+    """A row of `tool_policies`."""
+
+    id: str
+    action: Action
+    tool_name: str
+    arguments: JsonObject
+    agent_id: str | None
+    tag: str | None
+    reason: str | None
+    timeout_seconds: int | None
+    on_timeout: OnTimeout
+    created_by_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,21 @@ from o.ids import DEFAULT_ORG
 from o.store.repositories.agents import Agents
 from o.store.repositories.aliases import Aliases
 from o.store.repositories.approvals import Approvals
+from o.store.repositories.archives import Archives
 from o.store.repositories.blocks import Blocks
 from o.store.repositories.budgets import Budgets
 from o.store.repositories.conversations import Conversations
 from o.store.repositories.events import Events
 from o.store.repositories.keys import Keys
 from o.store.repositories.limits import Limits
+from o.store.repositories.mcp_servers import McpServers, McpSignIns
 from o.store.repositories.messages import Messages
+from o.store.repositories.policies import Policies
 from o.store.repositories.providers import Providers
 from o.store.repositories.runs import Runs, Stalled
 from o.store.repositories.spend import Spend
 from o.store.repositories.steps import Steps
+from o.store.repositories.tool_runs import ToolRuns
 from o.store.repositories.tools import Tools
 
 # The role that row-level security binds; the migrations make it, every connection becomes it.
@@ -59,18 +63,23 @@ class Transaction:
         self.agents = Agents(connection, org_id)
         self.aliases = Aliases(connection, org_id)
         self.approvals = Approvals(connection, org_id)
+        self.archives = Archives(connection, org_id)
         self.blocks = Blocks(connection, org_id)
         self.budgets = Budgets(connection, org_id)
         self.conversations = Conversations(connection, org_id)
         self.events = Events(connection, org_id)
         self.keys = Keys(connection, org_id)
         self.limits = Limits(connection, org_id)
+        self.mcp_servers = McpServers(connection, org_id)
+        self.mcp_sign_ins = McpSignIns(connection, org_id)
         self.messages = Messages(connection, org_id)
+        self.policies = Policies(connection, org_id)
         self.providers = Providers(connection, org_id)
         self.runs = Runs(connection, org_id)
         self.stalled = Stalled(connection, org_id)
         self.spend = Spend(connection, org_id)
         self.steps = Steps(connection, org_id)
+        self.tool_runs = ToolRuns(connection, org_id)
         self.tools = Tools(connection, org_id)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from o import ids
-from o.contracts.turn import CallRef, StepOutcome, StepPlan, StepRef
+from o.contracts.turn import StepOutcome, StepPlan, StepRef
 from o.domain import loop
 from o.domain.agent import Agent
-from o.domain.base_tools import MEMORY_TOOLS
+from o.domain.heartbeats import heard, heartbeat
 from o.domain.messages import Message, TextPart
 from o.domain.model import ModelReply
 from o.domain.request import PLAN, TurnOptions
@@ -24,6 +24,7 @@ from o.store.repositories.events import Event
 from o.store.repositories.providers import Snapshot
 from o.store.returns import store_returns
 from o.store.session import Transaction
+from o.store.step_plan import step_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ async def _done(tx: Transaction, at: StepRef, step: StepRecord, run: RunRecord) 
     if step.status == "pending" and run.completed_at is None:
         plan = PLAN.validate_python(step.outcome)
         await tx.runs.running(at.run_id)
-        return Done(_step_plan(plan, await tx.agents.whole(at.agent_id)), None)
+        return Done(step_plan(plan, await tx.agents.whole(at.agent_id)), None)
     return Done(StepPlan(outcome=StepOutcome(stop=step.stop_reason or run.stop_reason)), start)
 
 
@@ -144,7 +145,7 @@ async def answer(
     if answered.grant_id is not None:
         await tx.limits.settle(answered.grant_id, answered.reply.usage.total_tokens)
     await _store_reply(tx, at, asked, answered.message_id, answered.reply, planned)
-    plan = _step_plan(planned, asked.agent)
+    plan = step_plan(planned, asked.agent)
     if plan.batches:
         return plan, None
     start, outcome = await _move_on(tx, at, asked.agent, conversation, run, step, planned, asked.history)
@@ -154,6 +155,7 @@ async def answer(
 async def _store_reply(
     tx: Transaction, at: StepRef, asked: Asking, message_id: str, reply: ModelReply, planned: loop.Plan
 ) -> None:
+    reply = heard(reply, asked.agent)
     held = Message(
         id=message_id,
         role="assistant",
@@ -186,7 +188,8 @@ async def _store_reply(
             message_id=request_id,
             calls=planned.pending,
             withheld=[call.id for call in held.tool_calls if call.id in _running(planned)],
-            expires_in=tx.approval_ttl,
+            expires_in=tx.approval_ttl if planned.wait_seconds is None else planned.wait_seconds,
+            on_timeout=planned.on_timeout,
         )
     await tx.messages.add(rows)
     legacy, options = asked.agent.speaks_by_tool, asked.options
@@ -200,28 +203,6 @@ async def _store_reply(
 
 def _running(planned: loop.Plan) -> set[str]:
     return {call_id for batch in planned.batches for call_id in batch}
-
-
-def _step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
-    """The plan as Temporal carries it. While an approval is pending nothing of the step runs."""
-    if planned.pending:
-        return StepPlan()
-    repeatable = {tool.spec.name for tool in agent.tools if tool.repeatable}
-    names = {call.id: call.name for call in planned.calls}
-    return StepPlan(
-        batches=tuple(
-            tuple(
-                CallRef(
-                    call_id=call_id,
-                    tool=names[call_id],
-                    kind="memory" if names[call_id] in MEMORY_TOOLS else "tool",
-                    repeatable=names[call_id] in repeatable,
-                )
-                for call_id in batch
-            )
-            for batch in planned.batches
-        )
-    )
 
 
 async def abandon(tx: Transaction, at: StepRef, asked: Asking, message_id: str, partial: ModelReply) -> None:
@@ -291,11 +272,11 @@ async def _move_on(
     return following, StepOutcome()
 
 
-def _reminder(tx: Transaction, at: StepRef, step_id: str, text: str) -> Message:
+def _reminder(tx: Transaction, at: StepRef, step_id: str, reason: str) -> Message:
     return Message(
         id=ids.new("message"),
         role="user",
-        content=(TextPart(text),),
+        content=(TextPart(heartbeat(reason, tx.now())),),
         created_at=tx.now(),
         agent_id=at.agent_id,
         conversation_id=at.conversation_id,

@@ -11,6 +11,7 @@ from psycopg import sql
 from temporalio.client import Client
 
 from activities.base_tools import NATIVE_TOOLS
+from activities.tool_runs import ToolRunner
 from api.app import create_app
 from api.catalogue import Catalogues
 from api.deps import Defaults, Gatekeeper, Parts
@@ -19,6 +20,7 @@ from api.gateway import Gateway
 from o.guard.policy import Guard, parse_allowed
 from o.ids import DEFAULT_ORG
 from o.keyring import Keyring
+from o.mcp.base import Dialer, Patience
 from o.providers.spec import ProviderSpec
 from o.settings import Settings
 from o.store.session import Store
@@ -39,7 +41,17 @@ def database_url(shared_database: str) -> Iterator[str]:
     yield shared_database
     with psycopg.connect(shared_database, autocommit=True) as owner:
         # All else belongs to these and goes with them.
-        for table in ("agents", "blocks", "tools", "api_keys", "providers", "model_aliases"):
+        for table in (
+            "agents",
+            "blocks",
+            "tools",
+            "tool_runs",
+            "api_keys",
+            "providers",
+            "model_aliases",
+            "mcp_servers",
+            "tool_policies",
+        ):
             owner.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
         owner.execute("DELETE FROM organizations WHERE id <> %s", (DEFAULT_ORG,))
 
@@ -51,7 +63,19 @@ def vendor() -> Iterator[openai_server.Emulator]:
 
 
 @pytest.fixture
-async def engine(store: Store, client: Client, vendor: openai_server.Emulator, tmp_path: Path) -> AsyncIterator[Engine]:
+def tool_runner() -> ToolRunner | None:
+    """Who runs tools by hand: nobody, unless a test's own fixture says so."""
+    return None
+
+
+@pytest.fixture
+async def engine(
+    store: Store,
+    client: Client,
+    vendor: openai_server.Emulator,
+    tool_runner: ToolRunner | None,
+    tmp_path: Path,
+) -> AsyncIterator[Engine]:
     """Workers for turns and tools; nobody looks for runs that were left behind."""
     built = Engine(store, client, StepStarter(client, TIMING), tmp_path / "journal", dict(NATIVE_TOOLS))
     async with workers_of(
@@ -65,6 +89,8 @@ async def engine(store: Store, client: Client, vendor: openai_server.Emulator, t
             ProviderSpec("openai", "openai", vendor.url, openai_server.KEY, "OPENAI_API_KEY"),
         ],
         keyring=Keyring.load(tmp_path / "key"),
+        tool_runner=tool_runner,
+        dialer=Dialer(Guard(parse_allowed("127.0.0.0/8")), patience=Patience(5.0, 2.0, 1.0)),
     ):
         yield built
 

@@ -84,3 +84,9 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 
 def test_the_key_never_shows() -> None:
     assert repr(KEYRING) == f"Keyring(key_id='{KEYRING.key_id}')"
+
+
+def test_what_is_derived_depends_on_key_and_purpose_only() -> None:
+    one, other = Keyring(b"a" * 32), Keyring(b"b" * 32)
+    assert one.derive("x") == Keyring(b"a" * 32).derive("x")
+    assert len({one.derive("x"), one.derive("y"), other.derive("x"), b"a" * 32}) == 4

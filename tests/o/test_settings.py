@@ -123,5 +123,6 @@ def test_children_get_the_flags_and_absolute_paths(monkeypatch: pytest.MonkeyPat
         "O_KEY_FILE": str(tmp_path / "state/key"),
         "O_LOCAL_MODEL": str(tmp_path / "models/big.gguf"),
         "O_LOCAL_MODEL_SOCKET": str(tmp_path / "state/run/local-model.sock"),
+        "O_SANDBOX_SOCKET": str(tmp_path / "state/run/sandbox.sock"),
         "O_PORT": "9001",
     }

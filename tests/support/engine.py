@@ -13,12 +13,15 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 
 from activities.cancellation import Cancellations
+from activities.custom_tools import CustomTools
 from activities.registry import Deps
+from activities.tool_runs import ToolRunner
 from activities.tools import NativeTool
 from o.contracts.turn import StepRef, Timing
 from o.domain.json import JsonObject
 from o.guard.policy import Guard, parse_allowed
 from o.keyring import Keyring
+from o.mcp.base import Dialer
 from o.providers.local import LocalProvider
 from o.providers.registry import Providers
 from o.providers.spec import ProviderSpec
@@ -104,11 +107,19 @@ async def workers_of(
     specs: Sequence[ProviderSpec] = (),
     local_model: Path = Path("/nonexistent/model.sock"),
     keyring: Keyring | None = None,
+    tool_runner: ToolRunner | None = None,
+    dialer: Dialer | None = None,
+    custom: CustomTools | None = None,
 ) -> AsyncIterator[None]:
     """Workers on these queues, with the scripted model and whatever else is given, until the block ends."""
     built = builders(Guard(parse_allowed("127.0.0.0/8")), lambda: LocalProvider(local_model), journal)
     providers = Providers([ProviderSpec("scripted", "scripted"), *specs], built)
-    deps = Deps(store, client, providers, keyring, tools, TIMING, stale_after, 3600.0)
+    deps = Deps(
+        *(store, client, providers, keyring, tools, TIMING, stale_after, 3600.0),
+        custom=custom,
+        dialer=dialer or Dialer(Guard()),
+        tool_runner=tool_runner,
+    )
     cancellations = Cancellations(store)
     listening = asyncio.create_task(cancellations.listen())
     async with AsyncExitStack() as stack:

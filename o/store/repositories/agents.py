@@ -12,6 +12,7 @@ from o.domain.agent import Agent, AgentType, Tool, own_or_shared
 from o.domain.blocks import Block
 from o.domain.json import JsonObject
 from o.domain.model import Sampling, ToolSpec
+from o.domain.tool_policy import POLICIES
 from o.domain.tool_rules import TOOL_RULES
 from o.errors import NotFound
 from o.store.records import AgentRecord, BlockRecord, SecretRecord, ToolRecord
@@ -176,7 +177,12 @@ class Agents(Repository):
               (SELECT coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'type', t.tool_type,
                  'schema', t.json_schema, 'effect', t.effect, 'idempotent', t.idempotent, 'limit', t.return_char_limit,
                  'parallel', t.enable_parallel_execution) ORDER BY at.created_at, t.name), '[]')
-               FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = a.id) AS tools
+               FROM agents_tools at JOIN tools t ON t.id = at.tool_id WHERE at.agent_id = a.id) AS tools,
+              (SELECT coalesce(json_agg(json_build_object('id', p.id, 'action', p.action, 'tool_name', p.tool_name,
+                 'arguments', p.arguments, 'agent_id', p.agent_id, 'tag', p.tag, 'reason', p.reason,
+                 'timeout_seconds', p.timeout_seconds, 'on_timeout', p.on_timeout) ORDER BY p.created_at, p.id), '[]')
+               FROM tool_policies p WHERE p.org_id = a.org_id AND (p.agent_id IS NULL OR p.agent_id = a.id)
+               AND (p.tag IS NULL OR p.tag = ANY(a.tags))) AS policies
             FROM agents a LEFT JOIN conversations c ON c.id = %(conversation)s WHERE a.id = %(id)s
             """,
             {"id": agent_id, "conversation": conversation_id},
@@ -202,6 +208,9 @@ class Agents(Repository):
             timezone=row["timezone"],
             message_buffer_autoclear=row["message_buffer_autoclear"],
             created_at=row["created_at"],
+            thoughts_in_arguments=bool(config.get("put_inner_thoughts_in_kwargs")),
+            tags=tuple(row["tags"]),
+            policies=POLICIES.validate_python(row["policies"]),
         )
 
     async def attached(

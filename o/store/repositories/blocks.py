@@ -75,6 +75,26 @@ class Blocks(Repository):
             raise NotFound(f"Agent '{agent_id}' has no block with the label '{label}'")
         return record
 
+    async def all_of_agent(self, agent_id: str) -> list[BlockRecord]:
+        """The agent's blocks, locked until the transaction ends."""
+        # Locked in the order of their ids: agents that share blocks would else wait for each other.
+        return await self._records(
+            BlockRecord,
+            "SELECT b.* FROM blocks b JOIN agents_blocks ab ON ab.block_id = b.id "
+            "WHERE ab.agent_id = %(agent)s ORDER BY b.id FOR NO KEY UPDATE OF b",
+            {"agent": agent_id},
+        )
+
+    async def label_taken(self, block_id: str, label: str, *, besides: str) -> bool:
+        """Whether an agent that holds the block, besides one, has another block of this label."""
+        rows = await self._rows(
+            "SELECT 1 FROM agents_blocks own JOIN agents_blocks other ON other.agent_id = own.agent_id "
+            "WHERE own.block_id = %(block)s AND own.agent_id <> %(besides)s AND other.block_id <> own.block_id "
+            "AND other.label = %(label)s LIMIT 1",
+            {"block": block_id, "label": label, "besides": besides},
+        )
+        return bool(rows)
+
     async def update(self, block_id: str, changes: Mapping[str, Any], author: Author, *, version: int) -> None:
         """Set columns of a block whose version is still `version`, and record the new version.
 

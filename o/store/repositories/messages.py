@@ -8,8 +8,12 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from o.domain.messages import APPROVALS, PARTS, TOOL_CALLS, TOOL_RETURNS, Message
+from o.domain.transcript import words_of
 from o.errors import NotFound
 from o.store.repositories.base import Repository, as_json
+
+# What they returned would be found again by every search for the same words.
+_SEARCHES = ("conversation_search", "conversation_search_date")
 
 
 class Messages(Repository):
@@ -139,10 +143,10 @@ class Messages(Repository):
         end: datetime | None,
         limit: int,
     ) -> Sequence[Message]:
-        """The agent's newest messages that contain `query` (any case), of these roles and dates."""
+        """The agent's newest messages that contain `query` (any case), of these roles and dates; no earlier search."""
         rows = await self._rows(
             "SELECT * FROM messages WHERE agent_id = %(agent)s AND seq IS NOT NULL AND text <> '' "
-            "AND role = ANY(%(roles)s) "
+            "AND role = ANY(%(roles)s) AND NOT tool_returns @> ANY(%(searches)s::jsonb[]) "
             "AND (%(query)s::text IS NULL OR position(lower(%(query)s) IN lower(text)) > 0) "
             "AND (%(start)s::timestamptz IS NULL OR created_at >= %(start)s) "
             "AND (%(end)s::timestamptz IS NULL OR created_at <= %(end)s) ORDER BY seq DESC LIMIT %(limit)s",
@@ -150,6 +154,7 @@ class Messages(Repository):
                 "agent": agent_id,
                 "query": query or None,
                 "roles": list(roles or ("user", "assistant")),
+                "searches": [as_json([{"name": name}]) for name in _SEARCHES],
                 "start": start,
                 "end": end,
                 "limit": limit,
@@ -203,7 +208,7 @@ class Messages(Repository):
             "calls": as_json(TOOL_CALLS.dump_python(message.tool_calls, mode="json")),
             "returns": as_json(TOOL_RETURNS.dump_python(message.tool_returns, mode="json")),
             "approvals": as_json(APPROVALS.dump_python(message.approvals, mode="json")),
-            "text": message.text or "\n".join(returned.content for returned in message.tool_returns),
+            "text": words_of(message),
             "name": message.name,
             "otid": message.otid,
             "sender": message.sender_id,

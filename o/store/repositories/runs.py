@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from psycopg import sql
 
+from o.contracts.turn import Asker, StepRef
 from o.domain.json import JsonObject
 from o.domain.stop import StopReason, run_status
 from o.errors import NotFound
@@ -30,6 +31,28 @@ class RunFilter:
     order: Literal["asc", "desc"] = "desc"
 
 
+@dataclass(frozen=True, slots=True)
+class AskedBy:
+    """The tool call of an agent that asks for a run of another: which, whether it waits, and which agents led to it."""
+
+    at: StepRef
+    call_id: str
+    awaited: bool
+    ancestors: tuple[str, ...]
+
+    @property
+    def asker(self) -> Asker | None:
+        """Who is told of the run's end."""
+        return Asker(workflow_id=self.at.workflow_id, call_id=self.call_id) if self.awaited else None
+
+
+def asker_of(run: RunRecord) -> Asker | None:
+    """Who is told of the end of a stored run."""
+    if not run.awaited or run.asked_by_run_id is None or run.asked_by_call is None:
+        return None
+    return Asker(workflow_id=f"{run.asked_by_run_id}/step-{run.asked_by_step}", call_id=run.asked_by_call)
+
+
 class Runs(Repository):
     """The runs of one organisation."""
 
@@ -46,13 +69,15 @@ class Runs(Repository):
         idempotency_key: str | None,
         callback_url: str | None,
         taken: bool,
+        asked_by: AskedBy | None = None,
     ) -> None:
         """Insert a run; `taken` if it holds its conversation from the start, else it is queued."""
         await self._execute(
             "INSERT INTO runs (id, org_id, agent_id, conversation_id, run_type, background, request, queue_seq, "
-            "body_hash, idempotency_key, callback_url, started_at) VALUES (%(id)s, %(org)s, %(agent)s, "
-            "%(conversation)s, %(type)s, %(background)s, %(request)s, nextval('message_seq'), %(hash)s, %(key)s, "
-            "%(callback)s, CASE WHEN %(taken)s THEN now() END)",
+            "body_hash, idempotency_key, callback_url, started_at, asked_by_run_id, asked_by_step, asked_by_call, "
+            "awaited, ancestors) VALUES (%(id)s, %(org)s, %(agent)s, %(conversation)s, %(type)s, %(background)s, "
+            "%(request)s, nextval('message_seq'), %(hash)s, %(key)s, %(callback)s, CASE WHEN %(taken)s THEN now() END, "
+            "%(asking_run)s, %(asking_step)s, %(asking_call)s, %(awaited)s, %(ancestors)s)",
             {
                 "id": run_id,
                 "org": self._org_id,
@@ -65,6 +90,11 @@ class Runs(Repository):
                 "key": idempotency_key,
                 "callback": callback_url,
                 "taken": taken,
+                "asking_run": asked_by.at.run_id if asked_by else None,
+                "asking_step": asked_by.at.index if asked_by else None,
+                "asking_call": asked_by.call_id if asked_by else None,
+                "awaited": asked_by is not None and asked_by.awaited,
+                "ancestors": list(asked_by.ancestors) if asked_by else [],
             },
         )
 
@@ -90,6 +120,38 @@ class Runs(Repository):
             "AND created_at > now() - make_interval(secs => %(within)s) ORDER BY created_at DESC LIMIT 1",
             {"id": conversation_id, "hash": body_hash, "within": within},
         )
+
+    async def asked_in(self, run_id: str, index: int, call_id: str | None = None) -> list[RunRecord]:
+        """The runs that a step's calls (or one of them) asked of other agents, in the order they were asked."""
+        return await self._records(
+            RunRecord,
+            "SELECT * FROM runs WHERE asked_by_run_id = %(run)s AND asked_by_step = %(index)s "
+            "AND asked_by_call = coalesce(%(call)s, asked_by_call) ORDER BY queue_seq",
+            {"run": run_id, "index": index, "call": call_id},
+        )
+
+    async def would_wait_for(self, conversation_id: str, run_id: str) -> bool:
+        """Whether a run queued in this conversation now would wait, over any number of agents, for the given run.
+
+        Questions that wait take turns until the transaction ends: of two that would wait for each other, the later
+        one sees the earlier.
+        """
+        await self._execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('questions between agents of ' || %(org)s, 0))",
+            {"org": self._org_id},
+        )
+        row = await self._row(
+            "WITH RECURSIVE ahead AS ("
+            "  SELECT id FROM runs WHERE conversation_id = %(conversation)s AND completed_at IS NULL"
+            "  UNION"
+            "  SELECT before.id FROM ahead JOIN runs asked ON asked.asked_by_run_id = ahead.id AND asked.awaited"
+            "    AND asked.completed_at IS NULL"
+            "  JOIN runs before ON before.conversation_id = asked.conversation_id AND before.completed_at IS NULL"
+            "    AND before.queue_seq <= asked.queue_seq"
+            ") SELECT EXISTS (SELECT FROM ahead WHERE id = %(run)s) AS waits",
+            {"conversation": conversation_id, "run": run_id},
+        )
+        return bool(row and row["waits"])
 
     async def next_queued(self, conversation_id: str) -> RunRecord | None:
         """The run that waits longest, locked. The caller holds the conversation's lock."""

@@ -245,6 +245,22 @@ class Steps(Repository):
         if not touched:
             raise Superseded(f"attempt {attempt} of call {returned.tool_call_id} was overtaken")
 
+    async def add_return(self, run_id: str, index: int, returned: ToolReturn) -> None:
+        """Store a call that the client carried out, with what it returned, as one that was carried out in this step."""
+        await self._execute(
+            "INSERT INTO tool_calls (run_id, step_index, call_id, org_id, name, effect, attempt, status, result, "
+            "completed_at) VALUES (%(run)s, %(index)s, %(call)s, %(org)s, %(name)s, 'external', 0, 'done', "
+            "%(result)s, now()) ON CONFLICT DO NOTHING",
+            {
+                "run": run_id,
+                "index": index,
+                "call": returned.tool_call_id,
+                "org": self._org_id,
+                "name": returned.name,
+                "result": as_json(TOOL_RETURNS.dump_python((returned,), mode="json")[0]),
+            },
+        )
+
     async def calls(self, run_id: str, index: int) -> Sequence[ToolCallRecord]:
         """The tool calls of one step that were begun."""
         return await self._records(

@@ -11,7 +11,11 @@ from o.store.base import Owned, count, document, flag, instant, key, refers, str
 
 
 class RunRow(Owned, table=True):
-    """One accepted request. `step_index` names the step it is at; `last_seq` numbers its events."""
+    """One accepted request. `step_index` names the step it is at; `last_seq` numbers its events.
+
+    A run that another agent's tool call asked for names that call; `ancestors` are the agents that led to it, and where
+    it is `awaited`, its end is told to the step that called.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -27,6 +31,7 @@ class RunRow(Owned, table=True):
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         Index("ix_runs_body_hash", "conversation_id", "body_hash", "created_at"),
+        Index("ix_runs_asked_by", "asked_by_run_id", postgresql_where=text("asked_by_run_id IS NOT NULL")),
     )
 
     id: str = key()
@@ -52,6 +57,11 @@ class RunRow(Owned, table=True):
     ttft_ns: int | None = count(None, nullable=True)
     total_duration_ns: int | None = count(None, nullable=True)
     callback_url: str | None = words(nullable=True)
+    asked_by_run_id: str | None = words(nullable=True)
+    asked_by_step: int | None = count(None, nullable=True)
+    asked_by_call: str | None = words(nullable=True)
+    awaited: bool = flag()
+    ancestors: list[str] = strings()
 
 
 class StepRow(Owned, table=True):
@@ -114,25 +124,6 @@ class ToolCallRow(Owned, table=True):
     result: JsonObject | None = document(nullable=True)
     created_at: datetime = instant(now=True)
     completed_at: datetime | None = instant(nullable=True)
-
-
-class AgentCall(Owned, table=True):
-    """A run that one agent's tool call asked of another agent; `ancestors` are the agents that led to it.
-
-    Where `awaited`, the end of the run is told to the step that called, which waits for it.
-    """
-
-    __tablename__ = "agent_calls"
-    __table_args__ = (Index(None, "run_id", "step_index", "call_id"), Index(None, "org_id"))
-
-    asked_run_id: str = refers("runs.id", primary_key=True)
-    run_id: str = refers("runs.id")
-    step_index: int = count(None)
-    call_id: str = words()
-    agent_id: str = refers("agents.id")
-    ancestors: list[str] = strings()
-    awaited: bool = flag()
-    created_at: datetime = instant(now=True)
 
 
 class RunEventRow(Owned, table=True):

@@ -51,14 +51,18 @@ class ToolRow(Owned, table=True):
 
 
 class ToolRun(Owned, table=True):
-    """A tool that somebody runs by hand. `request` is ciphertext: source, arguments and secrets in one."""
+    """A tool that somebody runs by hand.
+
+    Both are ciphertext. `request` holds source, arguments and secrets in one, until a worker takes it; `result` what
+    came back, until it is read.
+    """
 
     __tablename__ = "tool_runs"
     __table_args__ = (Index(None, "org_id"), Index(None, "created_at"))
 
     id: str = key()
-    request: str = words()
-    result: JsonObject | None = document(nullable=True)
+    request: str | None = words(nullable=True)
+    result: str | None = words(nullable=True)
     created_at: datetime = instant(now=True)
 
 

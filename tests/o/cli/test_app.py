@@ -36,11 +36,12 @@ def test_help_lists_the_commands_without_loading_them(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "command",
     [
-        *("up", "chat", "config", "doctor", "server", "worker", "local-model", "migrate", "openapi"),
+        *("up", "chat", "config", "doctor", "server", "worker", "executor", "local-model", "migrate", "openapi"),
         *("agents ls", "agents create", "agents show", "agents rm", "runs ls", "runs show", "runs cancel"),
         *("keys create", "keys ls", "keys revoke", "models", "spend", "budgets ls", "budgets set", "budgets rm"),
         *("providers ls", "providers add", "providers check", "providers rotate", "providers rm"),
         *("aliases ls", "aliases set", "aliases rm"),
+        *("apply", "tools ls", "tools show", "tools create", "tools rm", "tools run", "tools test"),
     ],
 )
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
@@ -111,6 +112,6 @@ def test_the_doctor_names_a_fix_for_everything_that_is_missing(
         monkeypatch.setenv(name, str(ports.free()))
     assert _run("doctor", "--json") == 1
     findings = json.loads(capsys.readouterr().out)
-    assert len(findings) == 10
+    assert len(findings) == 12
     assert [finding["part"] for finding in findings if finding["ok"]] == ["ports"]
     assert all(finding["fix"] for finding in findings if not finding["ok"])

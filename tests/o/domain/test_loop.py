@@ -1,14 +1,17 @@
 """The turn as a state machine."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from o.domain import loop
 from o.domain.agent import Agent, AgentType, Tool
+from o.domain.call_check import misfit
 from o.domain.json import JsonObject
 from o.domain.messages import TextPart, ToolCall
 from o.domain.model import FinishReason, ModelReply, Sampling, ToolSpec, Usage
+from o.domain.tool_policy import POLICIES
 from o.domain.tool_rules import TOOL_RULES
 from o.domain.tool_solver import PastCall
 
@@ -159,3 +162,68 @@ def test_a_call_cut_off_at_the_token_limit_is_not_completed() -> None:
     cut = reply("a", arguments='{"text": "mi', finish="length")
     assert "token limit" in plan(cut, agent()).refused[0].content
     assert plan(reply("a", arguments='{"text": "mi'), agent()).calls[0].arguments == '{"text": "mi"}'
+
+
+def test_one_tool_left_is_named_unless_the_client_brings_more() -> None:
+    who = agent({"type": "run_first", "tool_name": "b"})
+    mine = ToolSpec("mine", "", SCHEMA)
+    tools, choice, _ = loop.offer(who, [mine], ())
+    assert ([spec.name for spec in tools], choice.mode) == (["b", "mine"], "required")
+    _, choice, _ = loop.offer(who, [ToolSpec("b", "the client's", SCHEMA)], ())
+    assert (choice.mode, choice.name) == ("named", "b")
+
+
+def test_a_client_tool_overrides_the_servers_of_the_same_name() -> None:
+    tools, _, _ = loop.offer(agent(), [ToolSpec("a", "the client's", SCHEMA)], ())
+    assert [(spec.name, spec.description) for spec in tools] == [("b", ""), ("a", "the client's")]
+    assert plan(reply("a"), agent(), client=("a",)).pending == ("call_0",)
+
+
+def policed(*documents: JsonObject, rules: tuple[JsonObject, ...] = ()) -> Agent:
+    policies = POLICIES.validate_python([{"id": f"policy-{n}", **each} for n, each in enumerate(documents)])
+    return replace(agent(*rules), policies=policies)
+
+
+def test_what_a_policy_denies_is_told_to_the_model_and_the_turn_goes_on() -> None:
+    who = policed({"action": "deny", "tool_name": "a", "reason": "It costs money."})
+    planned = plan(reply("a", "b"), who)
+    assert planned.batches == (("call_1",),) and planned.stop is None
+    assert "policy denies" in planned.refused[0].content and "It costs money." in planned.refused[0].content
+    assert verdict(planned, who).stop is None
+    assert plan(reply("a"), who, client=("a",)).refused, "a client's tool too"
+
+
+def test_what_a_policy_asks_about_waits_and_says_how_long() -> None:
+    who = policed(
+        {"action": "ask", "tool_name": "a", "timeout_seconds": 60, "on_timeout": "approve"},
+        {"action": "ask", "tool_name": "b", "arguments": {"text": "x*"}, "timeout_seconds": 30, "on_timeout": "cancel"},
+    )
+    planned = plan(reply("a", "b"), who)
+    assert (planned.pending, planned.wait_seconds, planned.on_timeout) == (("call_0",), 60, "approve")
+    assert (planned.batches, planned.stop) == ((("call_1",),), "requires_approval")
+    both = plan(reply("a", "b", arguments='{"text": "xy"}'), who)
+    assert (len(both.pending), both.wait_seconds, both.on_timeout) == (2, 30, "cancel")
+    beside = plan(reply("a", "mine"), who, client=("mine",))
+    assert (len(beside.pending), beside.wait_seconds, beside.on_timeout) == (2, 60, "deny")
+
+
+def test_an_allowing_policy_takes_away_no_rule() -> None:
+    rule: JsonObject = {"type": "requires_approval", "tool_name": "a"}
+    assert plan(reply("a"), policed({"action": "allow", "tool_name": "a"}, rules=(rule,))).pending == ("call_0",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "fits"),
+    [
+        ({"type": "integer"}, True, False),
+        ({"type": "integer"}, 2.0, True),
+        ({"type": "number"}, 1, True),
+        ({"type": ["string", "null"]}, None, True),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, 5, False),
+        ({"anyOf": [{"type": "string"}, {"$ref": "#/x"}]}, 5, True),
+        ({}, 5, True),
+    ],
+)
+def test_preset_arguments_are_held_against_the_schema(kind: JsonObject, value: object, fits: bool) -> None:
+    schema: JsonObject = {"type": "object", "properties": {"it": kind}}
+    assert (misfit({"it": value}, schema) is None) == fits

@@ -46,9 +46,13 @@ def test_rules_that_limit(rule: dict[str, object], history: list[str], tools: tu
 )
 def test_conditional_follows_the_result(result: str, expected: tuple[str, ...]) -> None:
     rule = rules({"type": "conditional", "tool_name": "a", "child_output_mapping": {"yes": "b", "1": "c"}})
-    if result == "TRUE":  # true equals one as a number, which the mapping has
-        expected = ("c",)
     assert allowance(rule, TOOLS, [PastCall("a", result)]).tools == expected
+
+
+def test_a_hostile_result_is_only_a_text() -> None:
+    rule = rules({"type": "conditional", "tool_name": "a", "child_output_mapping": {"1": "b"}, "default_child": "c"})
+    for result in ("[" * 100_000, "1" * 100_000, "1e99999999", "\u0661"):
+        assert allowance(rule, TOOLS, [PastCall("a", result)]).tools == ("c",)
 
 
 def test_contradictory_rules_fall_back_to_everything() -> None:

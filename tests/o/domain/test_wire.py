@@ -10,16 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from o.domain.call_text import said_so_far, split_thought
+from o.domain.heartbeats import heard
 from o.domain.json import JsonObject
 from o.domain.messages import Approval, ImagePart, Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
 from o.domain.model import (
     Finished,
     ModelEvent,
+    ModelReply,
     ReasoningDelta,
     RedactedReasoning,
     ReplyBuilder,
     TextDelta,
     ToolCallDelta,
+    Usage,
 )
 from o.domain.wire import (
     approval_request_id,
@@ -27,11 +31,11 @@ from o.domain.wire import (
     derived_otid,
     error_message,
     print_message,
-    said_so_far,
     stop_message,
     usage_statistics,
 )
 from o.domain.wire_deltas import DeltaPrinter
+from tests.o.domain.test_loop import agent
 
 ID = "message-5f0c2f4e-7a53-4b4e-9d55-0d6c5f3e9fff"
 AT = datetime(2026, 1, 1, 0, 0, 0, 654321, tzinfo=UTC)
@@ -148,8 +152,8 @@ def test_the_end_of_a_run_prints_in_the_words_of_the_contract() -> None:
 def test_what_is_said_so_far_is_a_beginning_of_what_is_said(text: str, cut: int) -> None:
     arguments = json.dumps({"message": text})
     said = said_so_far(arguments[:cut])
-    assert said is None or text.startswith(said)
-    assert said_so_far(arguments) == text
+    assert said is None or text.replace("\0", "").startswith(said)
+    assert said_so_far(arguments) == text.replace("\0", "")
 
 
 def merged(deltas: Sequence[JsonObject]) -> list[JsonObject]:
@@ -227,6 +231,62 @@ def test_deltas_add_up_to_the_stored_row(legacy: bool, use: bool, events: list[M
         assert sorted(map(words, shown)) == sorted(words(m) for m in expected if m["text"] or m["calls"])
         return
     assert [m for m in merged(deltas) if m["text"] or m["calls"]] == [m for m in expected if m["text"] or m["calls"]]
+
+
+def streamed(printer: DeltaPrinter, name: str, arguments: Sequence[str]) -> list[JsonObject]:
+    first, *rest = arguments
+    deltas = printer.print(ToolCallDelta(0, "c1", name, first))
+    return deltas + [delta for piece in rest for delta in printer.print(ToolCallDelta(0, arguments=piece))]
+
+
+@given(
+    thought=st.text(max_size=9),
+    more=st.dictionaries(st.sampled_from(["message", "text", "request_heartbeat"]), st.text(max_size=5), max_size=3),
+    name=st.sampled_from(["send_message", "roll"]),
+    cuts=st.data(),
+)
+def test_a_thought_in_a_call_is_streamed_as_it_is_stored(
+    thought: str, more: dict[str, str], name: str, cuts: st.DataObject
+) -> None:
+    arguments = cuts.draw(pieces(json.dumps({"thinking": thought, **more})))
+    printer = DeltaPrinter(message_id=ID, run_id="run-1", step_id="step-1", created_at=AT, legacy=True, thoughts=True)
+    deltas = streamed(printer, name, arguments)
+    who = replace(agent(kind="memgpt_agent"), thoughts_in_arguments=True)
+    said = ModelReply((), (ToolCall("c1", name, "".join(arguments)),), "tool_calls", Usage())
+    reply = heard(said, who)
+    stored = row("assistant", content=reply.content, tool_calls=reply.tool_calls, run_id="run-1", step_id="step-1")
+    expected = [m for m in summarised(print_message(stored, legacy=True)) if m["text"] or m["calls"]]
+    kinds = [(m["message_type"], m["text"], m["calls"]) for m in merged(deltas) if m["text"] or m["calls"]]
+    if name == "send_message" and next(iter(more), None) != "message":
+        return  # what is said after other arguments is shown whole, with the reply
+    assert kinds == [(m["message_type"], m["text"], m["calls"]) for m in expected]
+
+
+@given(st.text(max_size=20), st.integers(0, 60))
+def test_what_is_split_off_only_grows(thought: str, cut: int) -> None:
+    arguments = json.dumps({"thinking": thought, "text": thought})
+    whole, rest = split_thought(arguments)
+    some, begun = split_thought(arguments[:cut])
+    assert whole.startswith(some) and rest.startswith(begun)
+    assert (whole, json.loads(rest)) == (thought.replace("\0", ""), {"text": thought})
+
+
+@pytest.mark.parametrize("arguments", ['{"text": "x", "thinking": "y"}', "{}", '{"thinking": 5}', "[1]", "oops"])
+def test_what_opens_with_no_thought_is_left_whole(arguments: str) -> None:
+    assert split_thought(arguments) == ("", arguments)
+
+
+def test_what_no_row_can_hold_is_taken_out_of_speech_and_thoughts() -> None:
+    arguments = '{"thinking": "a\\u0000\\ud83d", "message": "b\\u0000\\ud83d"}'
+    assert split_thought(arguments)[0] == "a?"
+    printed = print_message(row("assistant", tool_calls=(ToolCall("c", "send_message", arguments),)), legacy=True)
+    assert printed[0]["content"] == "b?"
+
+
+def test_where_it_is_open_whether_calls_wait_they_are_shown_whole() -> None:
+    printer = DeltaPrinter(message_id=ID, run_id="r", step_id="s", created_at=AT, legacy=True, undecided=True)
+    assert streamed(printer, "roll", ['{"a"', ": 1}"]) == []
+    assert printer.print(ToolCallDelta(1, "c2", "send_message", '{"message": "hi"}'))[0]["content"] == "hi"
 
 
 def test_calls_that_wait_stream_as_an_approval_request() -> None:

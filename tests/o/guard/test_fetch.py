@@ -78,7 +78,7 @@ async def test_only_the_wanted_kinds_come_through(server: RawServer) -> None:
     with pytest.raises(InvalidArgument, match="is not one of image/png"):
         await fetched(server, kinds=("image/png",))
     server.answers["/"] = answer(b"hello", "text/plain; charset=utf-8")
-    assert await fetched(server, kinds=("text/plain",)) == Fetched("text/plain", b"hello")
+    assert await fetched(server, kinds=("text/plain",)) == Fetched("text/plain", b"hello", "utf-8")
     server.answers["/"] = answer(PNG, "text/plain")
     with pytest.raises(InvalidArgument, match="is not one of text/plain"):
         await fetched(server, kinds=("text/plain",))

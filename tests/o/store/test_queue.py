@@ -20,6 +20,7 @@ from o.errors import (
     Unprocessable,
 )
 from o.store import queue, turn
+from o.store.expiry import wake
 from o.store.session import Store
 from tests.support.agents import make_agent, request
 
@@ -325,7 +326,7 @@ async def test_an_expired_approval_is_swept(database_url: str) -> None:
             expired = await tx.approvals.expired(limit=10)
         assert [row.conversation_id for row in expired] == [conversation]
         async with store.transaction() as tx:
-            await queue.wake(tx, conversation)
+            await wake(tx, conversation)
         assert (await accept(store, request(agent, conversation, "next"))).start is not None
 
 
