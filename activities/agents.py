@@ -2,18 +2,34 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
 from temporalio import activity
 
 from activities.policy import failing
+from activities.tool_arguments import Arguments, Text
 from o.contracts.turn import CollectInput, StepRef, ToolInput
 from o.domain.agent import ASK_AGENTS, TELL_AGENT
 from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ReturnStatus, ToolReturn
+from o.domain.tool_returns import limited
 from o.store import agent_calls, calls
 from o.store.agent_calls import Asking, AskRefused
 from o.store.session import Store
 from o.temporal import StepStarter
+
+
+class _Told(Arguments):
+    message: Text = Field(pattern=r"\S")
+
+
+class _ToldOne(_Told):
+    other_agent_id: Text
+
+
+class _ToldByTags(_Told):
+    match_all: list[Text] = Field(default_factory=list)
+    match_some: list[Text] = Field(default_factory=list)
 
 
 class AgentCallActivities:
@@ -76,22 +92,18 @@ class AgentCallActivities:
                     text = await agent_calls.replies(tx, asked)
                     status: ReturnStatus = "success" if any(run.status == "completed" for run in asked) else "error"
                     returned = ToolReturn(what.call.call_id, text, status, what.call.tool)
-                    await tx.steps.finish_call(at.run_id, at.index, returned, attempt=begun.attempt)
+                    cut = limited(returned, begun.return_limit)
+                    await tx.steps.finish_call(at.run_id, at.index, cut, attempt=begun.attempt)
                 return True
 
     async def _meant(self, at: StepRef, tool: str, arguments: JsonObject) -> tuple[str, Sequence[str]]:
         """The message and the agents a call means. Raises ValueError, for the model to read."""
-        message = arguments.get("message")
-        if not isinstance(message, str) or not message.strip():
-            raise ValueError("the argument message must be a text that says something")
-        if tool == ASK_AGENTS:
-            async with self._store.transaction(at.org_id) as tx:
-                all_of, any_of = (_tags(arguments, name) for name in ("match_all", "match_some"))
-                return message, await agent_calls.matching(tx, at, all_of, any_of)
-        agent_id = arguments.get("other_agent_id")
-        if not isinstance(agent_id, str):
-            raise ValueError("the argument other_agent_id must be the id of an agent, agent-…")
-        return message, [agent_id]
+        if tool != ASK_AGENTS:
+            told = _ToldOne.read(arguments)
+            return told.message, [told.other_agent_id]
+        asked = _ToldByTags.read(arguments)
+        async with self._store.transaction(at.org_id) as tx:
+            return asked.message, await agent_calls.matching(tx, at, asked.match_all, asked.match_some)
 
     async def _ask(self, asking: Asking, agent_id: str) -> str:
         async with self._store.transaction(asking.at.org_id) as tx:
@@ -104,10 +116,3 @@ class AgentCallActivities:
         returned = ToolReturn(begun.call.id, text, "error" if failed else "success", begun.call.name)
         async with self._store.transaction(at.org_id) as tx:
             await tx.steps.finish_call(at.run_id, at.index, returned, attempt=begun.attempt)
-
-
-def _tags(arguments: JsonObject, name: str) -> list[str]:
-    tags = arguments.get(name) or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise ValueError(f"the argument {name} must be a list of tags")
-    return tags

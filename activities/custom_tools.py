@@ -11,6 +11,7 @@ from o.domain.blocks import Block
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
 from o.domain.redaction import Redaction
+from o.domain.tool_client import wants_client
 from o.domain.tool_limits import ToolLimits
 from o.domain.tool_returns import failure, printed
 from o.domain.tool_run import ToolRunRequest
@@ -105,7 +106,7 @@ class CustomTools:
         self, asked: ToolRunRequest, owner: Owner, limits: Limits
     ) -> AsyncIterator[tuple[Egress | None, Mapping[str, str]]]:
         """The call's way out, if it has one, and the variables that let it speak to O for its agent."""
-        key = self._key(owner, limits) if "client" in asked.source else None
+        key = self._key(owner, limits) if wants_client(asked.source, asked.source_type) else None
         if self._ways_out is None or not (asked.limits.network or key):
             yield None, {}
             return

@@ -86,11 +86,5 @@ class HandRuns:
         if name in MEMORY_TOOLS:
             async with self._store.transaction(agent.org_id) as tx:
                 return await memory_calls.carry_out(tx, agent.id, name, asked.arguments, _CALL, author)
-        native = self._toolbox.native.get(name)
-        if native is None:
-            return failure(_CALL, name, "nothing here can run this tool")
-        try:
-            text = await native(ToolContext(agent.org_id, agent.id, self._store), asked.arguments)
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            return failure(_CALL, name, str(error))
-        return ToolReturn(_CALL, text, "success", name)
+        context = ToolContext(agent.org_id, agent.id, self._store)
+        return await self._toolbox.call_own(context, name, asked.arguments, _CALL)

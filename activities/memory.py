@@ -6,6 +6,7 @@ from activities.policy import failing
 from o.contracts.turn import ToolInput
 from o.domain.call_repair import parse_arguments
 from o.domain.messages import ToolReturn
+from o.domain.tool_returns import limited
 from o.store import calls, memory_calls
 from o.store.repositories.blocks import Author
 from o.store.session import Store, Transaction
@@ -29,7 +30,7 @@ class MemoryActivities:
                 begun = await calls.begin_call(tx, what.at, what.call)
                 if isinstance(begun, ToolReturn):
                     return
-                returned = await self._carry_out(tx, what, begun)
+                returned = limited(await self._carry_out(tx, what, begun), begun.return_limit)
                 await tx.steps.finish_call(what.at.run_id, what.at.index, returned, attempt=begun.attempt)
 
     async def _carry_out(self, tx: Transaction, what: ToolInput, calling: calls.Calling) -> ToolReturn:

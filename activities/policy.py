@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 # Attempts at one model request that may fail. Being told to wait is none, however often it happens.
 MODEL_TRIES = 6
 
+# What a tool call may take besides its tool: its libraries may have to be built first.
+AROUND_TOOL = timedelta(minutes=11)
+
 
 class ActivityOptions(TypedDict, total=False):
     """The options of `workflow.execute_activity` that we set."""
@@ -56,10 +59,14 @@ def model(timing: Timing) -> ActivityOptions:
 
 
 def tool(timing: Timing) -> ActivityOptions:
-    """A tool call. A call that must not be repeated is not: its second attempt reports the outcome unknown."""
+    """A tool call. A call that must not be repeated is not: its second attempt reports the outcome unknown.
+
+    The tool's own time is kept by what runs it, which can say so to the model. This one is for what is not heard of
+    any more, and leaves time to build a tool's libraries.
+    """
     return {
         "task_queue": Queue.TOOLS,
-        "start_to_close_timeout": timedelta(seconds=timing.tool),
+        "start_to_close_timeout": timedelta(seconds=timing.tool) + AROUND_TOOL,
         "heartbeat_timeout": timedelta(seconds=timing.heartbeat),
         "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -88,6 +95,12 @@ def rows() -> ActivityOptions:
             initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=2)
         ),
     }
+
+
+def asking() -> ActivityOptions:
+    """Questions to other agents: as `rows`, but awaited through a cancellation, so that whatever was asked is known
+    when the run is closed and cancelled with it."""
+    return {**rows(), "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED}
 
 
 def sweep() -> ActivityOptions:

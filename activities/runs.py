@@ -14,7 +14,7 @@ from o.contracts.turn import CloseInput, StepOutcome, StepRef
 from o.errors import Conflict, NotFound, ProjectError, Unavailable
 from o.store import queue, turn
 from o.store.expiry import wake
-from o.store.repositories.runs import StalledRun
+from o.store.repositories.stalled import StalledRun
 from o.store.session import Store
 from o.temporal import StepStarter
 
@@ -129,13 +129,8 @@ class RunActivities:
         return acted
 
     async def _resume(self, run: StalledRun) -> bool:
-        at = StepRef(
-            org_id=run.org_id,
-            agent_id=run.agent_id,
-            conversation_id=run.conversation_id,
-            run_id=run.run_id,
-            index=run.step_index,
-        )
+        async with self._store.transaction(run.org_id) as tx:
+            at = queue.step_ref(await tx.runs.get(run.run_id))
         status = await self._status(at)
         if status == WorkflowExecutionStatus.RUNNING:
             if run.cancelled:
@@ -149,6 +144,7 @@ class RunActivities:
             message = f"the step's workflow ended ({status.name.lower() if status else 'lost'}) without ending the run"
             async with self._store.transaction(at.org_id) as tx:
                 start = await queue.close(tx, at, "internal_error", message)
+            await self._cancel_asked(at)
             if start is not None:
                 await self._starter.start(start)
             return True

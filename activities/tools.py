@@ -1,5 +1,6 @@
 """Running a tool: the row first, then the effect, then its return, each under the attempt's number."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,11 +10,12 @@ from activities.cancellation import Cancellations
 from activities.custom_tools import CustomTools, Owner, Ran
 from activities.policy import failing, heartbeating
 from o.contracts.turn import ToolInput
+from o.domain.agent import NOT_OURS
 from o.domain.blocks import EditRefused
 from o.domain.call_repair import parse_arguments
 from o.domain.json import JsonObject
 from o.domain.messages import ToolReturn
-from o.domain.tool_returns import LONGEST_RETURN, failure, limited
+from o.domain.tool_returns import failure, limited
 from o.errors import NotFound
 from o.keyring import Keyring
 from o.mcp.tools import McpTools
@@ -47,13 +49,26 @@ class Toolbox:
     """Everything that runs tools: O's own by name, people's own in the sandbox, those of MCP servers.
 
     Attributes:
-        deadline: seconds a call of an MCP server may take.
+        deadline: seconds a call of a tool in O's own code or of an MCP server may take.
     """
 
     native: Mapping[str, NativeTool]
     custom: CustomTools | None = None
     mcp: McpTools | None = None
     deadline: float = 180.0
+
+    async def call_own(self, context: ToolContext, tool: str, arguments: JsonObject, call_id: str) -> ToolReturn:
+        """Call a tool in O's own code; what it refuses, and that it takes too long, is the return's."""
+        native = self.native.get(tool)
+        if native is None:
+            return failure(call_id, tool, "nothing here can run this tool")
+        try:
+            async with asyncio.timeout(self.deadline):
+                return ToolReturn(call_id, await native(context, arguments), "success", tool)
+        except TimeoutError:
+            return failure(call_id, tool, f"it took longer than {self.deadline:g} seconds and was ended")
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            return failure(call_id, tool, str(error))
 
     async def call_server(self, org_id: str, tool: ToolRecord, arguments: JsonObject, call_id: str) -> ToolReturn:
         """Call a tool of an MCP server; whatever goes wrong is the return's."""
@@ -96,17 +111,14 @@ class ToolActivities:
         call, at = calling.call, what.at
         try:
             arguments = parse_arguments(call)
-            if stored is None:
-                native = self._toolbox.native.get(call.name)
-                if native is None:
-                    return Ran(failure(call.id, call.name, "nothing here can run this tool"))
-                context = ToolContext(
-                    *(at.org_id, at.agent_id, self._store),
-                    *(at.conversation_id, at.run_id, calling.step_id, call.id),
-                )
-                return Ran(ToolReturn(call.id, await native(context, arguments), "success", call.name))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except ValueError as error:
             return Ran(failure(call.id, call.name, str(error)))
+        if stored is None:
+            context = ToolContext(
+                *(at.org_id, at.agent_id, self._store),
+                *(at.conversation_id, at.run_id, calling.step_id, call.id),
+            )
+            return Ran(await self._toolbox.call_own(context, call.name, arguments, call.id))
         if stored.tool_type == "external_mcp":
             return Ran(await self._toolbox.call_server(at.org_id, stored, arguments, call.id))
         if stored.source_code is None or self._toolbox.custom is None:
@@ -117,29 +129,23 @@ class ToolActivities:
     async def _finish(self, what: ToolInput, calling: calls.Calling, ran: Ran) -> None:
         """Store the return, and the tool's edits of memory with it: both or neither."""
         at, returned = what.at, ran.returned
-        limits = {tool.spec.name: tool.return_char_limit for tool in calling.agent.tools}
         author = Author(at.agent_id, at.run_id, calling.step_id, calling.call.id)
         if ran.edits:
             try:
                 async with self._store.transaction(at.org_id) as tx:
                     await block_edits.keep(tx, at.agent_id, ran.edits, author)
-                    await self._store_return(tx, what, calling, returned, limits)
+                    await self._store_return(tx, what, calling, returned)
                 return
             except EditRefused as refusal:
                 words = f"it ran, but its edits of memory were not kept: {refusal}. It returned: {returned.content}"
                 returned = replace(failure(calling.call.id, calling.call.name, words), stdout=returned.stdout)
         async with self._store.transaction(at.org_id) as tx:
-            await self._store_return(tx, what, calling, returned, limits)
+            await self._store_return(tx, what, calling, returned)
 
     async def _store_return(
-        self,
-        tx: Transaction,
-        what: ToolInput,
-        calling: calls.Calling,
-        returned: ToolReturn,
-        limits: Mapping[str, int],
+        self, tx: Transaction, what: ToolInput, calling: calls.Calling, returned: ToolReturn
     ) -> None:
-        cut = limited(returned, limits.get(calling.call.name, LONGEST_RETURN))
+        cut = limited(returned, calling.return_limit)
         await tx.steps.finish_call(what.at.run_id, what.at.index, cut, attempt=calling.attempt)
 
     async def _secrets(self, tx: Transaction, calling: calls.Calling, stored: ToolRecord | None) -> Mapping[str, str]:
@@ -152,7 +158,7 @@ class ToolActivities:
 async def _stored(tx: Transaction, calling: calls.Calling) -> ToolRecord | None:
     """The row of a tool that is not O's own; None for those that are."""
     tool = next((tool for tool in calling.agent.tools if tool.spec.name == calling.call.name), None)
-    if tool is None or tool.tool_type not in ("custom", "external_mcp"):
+    if tool is None or tool.tool_type not in NOT_OURS:
         return None
     try:
         record = await tx.tools.get(tool.id)

@@ -20,10 +20,12 @@ from api.routes import (
     agents,
     aliases,
     approvals,
+    blocks,
     budgets,
     conversations,
     health,
     mcp_endpoint,
+    mcp_legacy,
     mcp_servers,
     mcp_sign_ins,
     messages,
@@ -47,15 +49,16 @@ _DESCRIPTION = """Durable agents behind the Letta V1 REST API: `letta-client` wo
 Paths are also served under `/latest`, and with or without a trailing slash."""
 
 _ROUTERS = (
-    *(agents, messages, agent_memory, agent_tools, tools, runs, steps, conversations),
+    *(agents, messages, agent_memory, blocks, agent_tools, tools, runs, steps, conversations),
     *(models, providers, aliases, spend, budgets),
     *(approvals, policies),
-    *(mcp_servers, mcp_sign_ins, mcp_endpoint),
+    *(mcp_servers, mcp_sign_ins, mcp_legacy, mcp_endpoint),
     health,
 )
 
 _TAGS = (
-    *("agents", "tools", "conversations", "runs", "steps", "models", "providers", "aliases", "spend", "budgets"),
+    *("agents", "blocks", "tools", "conversations", "runs", "steps"),
+    *("models", "providers", "aliases", "spend", "budgets"),
     "mcp-servers",
     *("approvals", "policies"),
     "health",
@@ -64,6 +67,7 @@ _TAGS = (
 # Routes whose path ends in a slash; the client library spells them so.
 _COLLECTIONS = (
     "/v1/agents/",
+    "/v1/blocks/",
     "/v1/tools/",
     "/v1/runs/",
     "/v1/steps/",

@@ -2,6 +2,7 @@
 
 from api.deps import Caller
 from api.schemas.tools import PutTool, UpdateTool
+from api.source_reading import reading
 from o.domain.declared_schema import checked_schema
 from o.domain.json import JsonObject
 from o.domain.tool_functions import function_of
@@ -23,7 +24,7 @@ async def put(caller: Caller, body: PutTool) -> ToolRecord:
         InvalidArgument: no schema can be read from the source, or the given one does not fit it; the name is that of a
             tool that is none of the organisation's own.
     """
-    schema = _declared(body)
+    schema = await reading(body.source_code, lambda: _declared(body))
     values = body.columns() | {
         "name": schema["name"],
         "tool_type": CUSTOM,
@@ -59,7 +60,8 @@ async def change(caller: Caller, tool_id: str, body: UpdateTool) -> ToolRecord:
         if body.args_json_schema is not None:
             schema = {**schema, "parameters": from_args_schema(body.args_json_schema)}
         if body.source_code is not None and (body.source_type or before.source_type) == "python":
-            function_of(body.source_code, schema["name"])
+            source, name = body.source_code, schema["name"]
+            await reading(source, lambda: function_of(source, name))
         if schema != before.json_schema:
             changes |= {"json_schema": schema, "name": schema["name"]}
         if not changes:

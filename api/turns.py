@@ -33,12 +33,14 @@ _MAX_KEY = 255
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a turn is asked for: its kind in the run's metadata, whether it runs in the background, and may wait."""
+    """How a turn is asked for: its kind in the run's metadata, whether it runs in the background, and may wait; and the
+    approval it answers, where it was asked for by that."""
 
     run_type: str
     background: bool = False
     queue: bool = True
     stream_tokens: bool = False
+    approval_id: str | None = None
 
 
 def new_run_id() -> str:
@@ -73,6 +75,7 @@ async def accept(
         is_retry=request.headers.get("x-stainless-retry-count", "0") not in ("", "0"),
         idempotency_key=_idempotency_key(request),
         client_otids=client_otids(body),
+        approval_id=manner.approval_id,
     )
     urls = image_urls(body)
     if urls or body.override_model is not None:

@@ -90,9 +90,12 @@ class StepWorkflow:
         awaited = await workflow.execute_activity_method(
             AgentCallActivities.ask,
             ToolInput(at=what.at, call=call),
-            **policy.rows(),
+            **policy.asking(),
             summary=f"ask other agents: {call.tool}",
         )
+        if workflow.cancellation_reason() is not None:
+            # It came while they were being asked; awaiting the activity to its end took it in.
+            raise asyncio.CancelledError
         ends = workflow.now() + timedelta(seconds=what.timing.reply)
         pause, enough = _FIRST_LOOK, awaited
         done = awaited == 0

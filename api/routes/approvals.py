@@ -108,7 +108,7 @@ async def _answer(caller: Caller, request: Request, approval_id: str, answers: M
         caller,
         request,
         _as_message(answers, options),
-        Manner("send_message_async", background=True),
+        Manner("send_message_async", background=True, approval_id=approval_id),
         run_id=turns.new_run_id(),
         agent_id=approval.agent_id,
         conversation_id=approval.conversation_id,

@@ -18,6 +18,9 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=JsonRou
 PolicyPath = Annotated[str, Path(pattern=pattern("policy"), description="Id of the policy.")]
 PolicyCursor = Annotated[str | None, Query(pattern=pattern("policy"), description="Id of the policy to go on from.")]
 
+# Every step of every agent is held against those that concern it.
+_MOST_POLICIES = 500
+
 
 @router.get("/", operation_id="list_policies", response_model=list[Policy], responses=documented(404))
 async def list_policies(
@@ -40,6 +43,8 @@ async def create_policy(body: CreatePolicy, caller: Asking) -> Json:
     async with caller.transaction() as tx:
         if body.agent_id is not None:
             await tx.agents.get(body.agent_id)
+        if await tx.policies.count() >= _MOST_POLICIES:
+            raise InvalidArgument(f"there are {_MOST_POLICIES} policies, which is the most; remove one first")
         policy = await tx.policies.add({**body.columns(), "created_by_id": caller.user_id})
     return Json(print_policy(policy))
 

@@ -93,6 +93,9 @@ async def delete_run(run_id: RunPath, caller: Asking) -> Json:
         run = await tx.runs.get(run_id)
         if run.completed_at is None:
             raise Conflict(f"Run '{run_id}' has not ended; cancel it first")
+        pending = await tx.approvals.pending(run.conversation_id)
+        if pending is not None and pending.run_id == run_id:
+            raise Conflict(f"Run '{run_id}' waits for a person: answer its approval, or cancel it, first")
         await tx.runs.delete(run_id)
     return Json(None)
 

@@ -24,6 +24,7 @@ from api.schemas.tools import (
     UpdateTool,
     print_tool,
 )
+from api.source_reading import reading
 from api.tool_requests import print_run, run_of_source
 from api.tool_runs import run_by_hand
 from o.domain.base_tools import BASE_TOOLS
@@ -123,7 +124,7 @@ async def upsert_tool(body: PutTool, caller: Asking) -> Json:
 )
 async def generate_json_schema(body: DescribeSource, caller: Asking) -> Json:
     """What a model would be told of a tool with this source, which is read and not run."""
-    derived = derive(body.code)
+    derived = await reading(body.code, lambda: derive(body.code))
     return Json({"name": derived.name, "description": derived.description, "parameters": derived.parameters})
 
 
@@ -139,7 +140,8 @@ async def add_base_tools(caller: Asking) -> Json:
 @router.post("/run", operation_id="run_tool_from_source", response_model=RunReturn, responses=documented())
 async def run_tool_from_source(body: RunSource, caller: Asking, request: Request) -> Json:
     """Run code once in the sandbox. What it does wrong is in the answer; a client that leaves ends it."""
-    returned = await run_by_hand(caller, request, run_of_source(body))
+    asked = await reading(body.source_code, lambda: run_of_source(body))
+    returned = await run_by_hand(caller, request, asked)
     return Json(print_run(returned, caller.parts.store.now()))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from api.responses import timestamp
-from api.schemas.common import AgentId, Body, Count, Flag, Name, Shape, Text, plain
+from api.schemas.common import AgentId, Body, Count, Flag, Line, Name, Shape, Text, plain
 from o.domain.json import JsonObject
 from o.domain.tool_policy import Action, Condition, Glob, OnTimeout
 from o.domain.wire import tool_call
@@ -91,7 +91,7 @@ class CreatePolicy(Body):
     arguments: _Patterns = Field(default_factory=dict, description=_ARGUMENTS)
     agent_id: AgentId | None = Field(default=None, description=_WHOSE)
     tag: Name | None = Field(default=None, description="Only calls of agents with this tag.")
-    reason: Text | None = Field(default=None, description="For the model (deny) or the person (ask).")
+    reason: Line | None = Field(default=None, description="For the model (deny) or the person (ask).")
     timeout_seconds: _Wait | None = Field(default=None, description="How long a question waits (ask).")
     on_timeout: OnTimeout = Field(default="deny", description="What becomes of the call when nobody answered (ask).")
 
@@ -112,7 +112,7 @@ class UpdatePolicy(Body):
     arguments: _Patterns | None = None
     agent_id: AgentId | None = None
     tag: Name | None = None
-    reason: Text | None = None
+    reason: Line | None = None
     timeout_seconds: _Wait | None = None
     on_timeout: OnTimeout | None = None
 

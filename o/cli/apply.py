@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -37,7 +38,8 @@ def apply(
     """Create or update what a file defines, after showing what would change.
 
     Tools are known by name, agents by name and project, memory blocks by agent and label. What an agent wrote into its
-    memory stays, unless the block says keep=False. Nothing is removed.
+    memory stays, unless the block says keep=False. An agent's tools, rules and tags become what the file says; blocks,
+    secrets and agents that it does not name stay.
     """
     defined = load(file)
     settings = Settings.load()
@@ -49,12 +51,12 @@ def apply(
             _print(changes)
         if pending and not dry_run:
             if not yes:
-                typer.confirm(f"Make these {len(pending)} changes?", abort=True, err=True)
+                typer.confirm(f"Make {_counted(pending)}?", abort=True, err=True)
             applying.carry_out(defined, changes)
     if json:
         emit({"project": project, "applied": not dry_run, "changes": list(map(_document, changes))})
     elif pending:
-        say("This is what would change." if dry_run else f"Done: {len(pending)} changes.")
+        say("This is what would change." if dry_run else f"Done: {_counted(pending)}.")
     else:
         say("Nothing to do.")
 
@@ -141,7 +143,8 @@ class _Applying:
     def _put_block(self, change: Change, agent: str) -> None:
         path = f"/v1/agents/{self._ids[agent]}/core-memory/blocks"
         if change.action == "update":
-            self._api.request("PATCH", f"{path}/{change.name.removeprefix(f'{agent}/')}", json=change.body)
+            label = quote(change.name.removeprefix(f"{agent}/"))
+            self._api.request("PATCH", f"{path}/{label}", json=change.body)
             return
         made = self._api.post("/v1/blocks/", change.body)
         self._api.request("PATCH", f"{path}/attach/{made['id']}")
@@ -191,3 +194,7 @@ def _lines(source: object) -> str:
 def _document(change: Change) -> dict[str, Any]:
     fields = {name: {"before": before, "after": after} for name, (before, after) in change.fields.items()}
     return {"kind": change.kind, "name": change.name, "action": change.action, "fields": fields}
+
+
+def _counted(changes: list[Change]) -> str:
+    return "1 change" if len(changes) == 1 else f"{len(changes)} changes"

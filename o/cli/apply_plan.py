@@ -97,6 +97,7 @@ def agent_change(
     after = {name: value for name, value in fields.items() if value is not None}
     after["metadata"] = {**(present.get("metadata") or {}), **fields["metadata"]}
     before = _present_fields(present, wanted)
+    after["secrets"] = {**before["secrets"], **fields["secrets"]}
     return _changed("agent", wanted.name, {name: before.get(name) for name in after}, after, after)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.text import Text
 
-from o.cli.output import err, out, short
+from o.cli.output import err, out, short, visible
 
 # Stop reasons of a turn that ended as it should need no word.
 _QUIET = {"end_turn", "tool_rule", "requires_approval"}
@@ -69,7 +69,7 @@ class TurnView:
                 self.failed = True
                 self.close()
                 text = f"error: {event.get('message')}{_because(event)}"
-                err.print(Text(text, style="red"), soft_wrap=True)
+                err.print(Text(visible(text), style="red"), soft_wrap=True)
 
     def close(self) -> None:
         """End an open line."""
@@ -81,11 +81,11 @@ class TurnView:
         if self._open != kind:
             self.close()
             self._open = kind
-        out.print(Text(text, style=style), end="", soft_wrap=True)
+        out.print(Text(visible(text), style=style), end="", soft_wrap=True)
 
     def _line(self, text: str, style: str) -> None:
         self.close()
-        out.print(Text(text, style=style), soft_wrap=True)
+        out.print(Text(visible(text), style=style), soft_wrap=True)
 
     def _collect(self, event: dict[str, Any], *, waits: bool) -> None:
         listed = event.get("tool_calls") or event.get("tool_call") or []

@@ -53,7 +53,7 @@ def _line(error: BaseException, file: Path) -> int | str:
     found: int | str = "?"
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
+        if Path(trace.tb_frame.f_code.co_filename).absolute() == file.absolute():
             found = trace.tb_lineno
         trace = trace.tb_next
     return found

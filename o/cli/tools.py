@@ -161,11 +161,12 @@ def run(
     args: Annotated[
         list[str] | None, typer.Option("--args", help="Arguments: a JSON object, or name=value; may be repeated.")
     ] = None,
+    pairs: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Arguments.")] = None,
     agent: Annotated[str | None, typer.Option(help="Run it as this agent's, with its secrets and memory.")] = None,
     json: Json = False,
 ) -> None:
     """Run a tool once and print what it returns; exit code 1 if it fails."""
-    arguments = arguments_of(args or [])
+    arguments = arguments_of([*(args or []), *(pairs or [])])
     with Api(Settings.load()) as api:
         found = find(api, tool)
         if agent is not None:

@@ -38,6 +38,9 @@ ASK_AGENTS = "send_message_to_agents_matching_tags"
 TELL_AGENT = "send_message_to_agent_async"
 AGENT_TOOLS = frozenset({ASK_AGENT, ASK_AGENTS, TELL_AGENT})
 
+# Types of tools that people and servers bring. One that bears a name of O's own tools is theirs all the same.
+NOT_OURS = frozenset({"custom", "external_mcp"})
+
 MAX_STEPS_DEFAULT = 50
 
 

@@ -3,6 +3,7 @@
 import re
 
 from o.domain.json import JsonObject
+from o.domain.schema_words import has_choices
 from o.domain.tool_source import from_args_schema
 from o.errors import InvalidArgument
 
@@ -24,10 +25,12 @@ def checked_name(name: object) -> str:
 def checked_schema(given: JsonObject, *, name: str | None) -> JsonObject:
     """A schema somebody wrote, complete; `name` is its name where it says none.
 
-    Parameters that refer to definitions get them inlined: not every vendor follows references.
+    Parameters that refer to definitions get them inlined, and choices at their top folded: not every vendor follows
+    the one and takes the other.
 
     Raises:
-        InvalidArgument: it has no usable name, or its parameters are no schema of an object, or refer in circles.
+        InvalidArgument: it has no usable name, or its parameters are no schema of an object, refer in circles, or
+            say what vendors of models refuse.
     """
     parameters = {"type": "object", "properties": {}} if given.get("parameters") is None else given["parameters"]
     description = "" if given.get("description") is None else given["description"]
@@ -37,8 +40,9 @@ def checked_schema(given: JsonObject, *, name: str | None) -> JsonObject:
         raise InvalidArgument("json_schema.parameters: properties must be an object, and required a list of names")
     if not isinstance(description, str):
         raise InvalidArgument("json_schema.description: must be a text")
-    if _refers(parameters):
-        parameters = from_args_schema(parameters)
+    usable = from_args_schema(parameters)
+    if _refers(parameters) or has_choices(parameters):
+        parameters = usable
     return {
         **given,
         "name": checked_name(given.get("name", name)),

@@ -30,7 +30,7 @@ def standalone(file: str, function: str, *, line: int, name: str, without: str) 
 
 
 class _File:
-    """A file, and which of its statements bind which names."""
+    """A file, and which of its statements bind which names, or alter what they stand for."""
 
     def __init__(self, text: str, without: str) -> None:
         self._text = text
@@ -38,7 +38,7 @@ class _File:
         self._statements = parse(text).body
         self._bound: dict[str, list[ast.stmt]] = {}
         for statement in self._statements:
-            for name in dict.fromkeys(_names(statement)):
+            for name in dict.fromkeys([*_names(statement), *_altered(statement)]):
                 self._bound.setdefault(name, []).append(statement)
         self._left_behind = {
             name for name, places in self._bound.items() if any(_is_from(place, without) for place in places)
@@ -128,10 +128,25 @@ def _names(statement: ast.stmt) -> Iterator[str]:
             yield node.name
 
 
-def _root(decorator: ast.expr) -> str | None:
-    """The name a decorator begins with."""
-    node = decorator.func if isinstance(decorator, ast.Call) else decorator
-    while isinstance(node, ast.Attribute):
+def _altered(statement: ast.stmt) -> Iterator[str]:
+    """The names whose values a statement changes: `x[…] = …`, `x.y = …`, `x.append(…)`."""
+    if isinstance(statement, FunctionNode | ast.ClassDef) or _is_script(statement):
+        return
+    for node in nodes(statement):
+        target: ast.expr | None = None
+        if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            target = node.value
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            called = node.value.func
+            target = called.value if isinstance(called, ast.Attribute) else None
+        if target is not None and (name := _root(target)) is not None:
+            yield name
+
+
+def _root(expression: ast.expr) -> str | None:
+    """The name that an expression begins with."""
+    node = expression.func if isinstance(expression, ast.Call) else expression
+    while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else None
 
@@ -144,6 +159,12 @@ def _is_from(statement: ast.stmt, origin: str) -> bool:
         whole = statement.module == package and any(alias.name == name for alias in statement.names)
         return statement.module == origin or whole
     return False
+
+
+def _is_script(statement: ast.stmt) -> bool:
+    """Whether it is what a file does when it is run: `if __name__ == …`."""
+    tested = nodes(statement.test) if isinstance(statement, ast.If) else ()
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for node in tested)
 
 
 def _is_future(statement: ast.stmt) -> bool:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
@@ -98,7 +98,9 @@ def decide(
         if _concerns(policy, agent_id, agent_tags, tool_name)
         and all(name in arguments and _holds(policy, name, arguments[name]) for name in policy.arguments)
     ]
-    standing = [policy for policy in meant if not any(_narrower(other, policy) for other in meant)]
+    breadths = {policy.id: _breadth(policy) for policy in meant}
+    overruled = _overruled(set(breadths.values()))
+    standing = [policy for policy in meant if breadths[policy.id] not in overruled]
     if not standing:
         return Decision()
     strictest = max(standing, key=lambda policy: _STRICTNESS[policy.action])
@@ -143,21 +145,36 @@ def _concerns(policy: Policy, agent_id: str, agent_tags: Collection[str], tool_n
     )
 
 
-def _narrower(one: Policy, other: Policy) -> bool:
-    """Whether one policy is narrower than another in some respect and wider in none."""
-    tools, whose = (_tool_width(one), _tool_width(other)), (_whose(one), _whose(other))
-    names = set(one.arguments), set(other.arguments)
-    wider = tools[0] < tools[1] or whose[0] < whose[1] or not names[0] >= names[1]
-    return not wider and (tools[0] > tools[1] or whose[0] > whose[1] or names[0] > names[1])
+class _Breadth(NamedTuple):
+    """How narrow a policy is, in each respect: the more, the narrower.
+
+    Attributes:
+        tool: the more literal a name is, the narrower; one without a `*` is the narrowest.
+        whose: an agent's, a tag's, everybody's.
+        arguments: names of those it looks at.
+    """
+
+    tool: tuple[bool, int]
+    whose: int
+    arguments: frozenset[str]
 
 
-def _tool_width(policy: Policy) -> tuple[bool, int]:
-    """The more literal a name is, the narrower; one without a `*` is the narrowest."""
-    return "*" not in policy.tool_name, len(policy.tool_name.replace("*", ""))
+def _breadth(policy: Policy) -> _Breadth:
+    literal = policy.tool_name.replace("*", "")
+    whose = 2 if policy.agent_id is not None else 1 if policy.tag is not None else 0
+    return _Breadth(("*" not in policy.tool_name, len(literal)), whose, frozenset(policy.arguments))
 
 
-def _whose(policy: Policy) -> int:
-    return 2 if policy.agent_id is not None else 1 if policy.tag is not None else 0
+def _overruled(breadths: Collection[_Breadth]) -> set[_Breadth]:
+    """Those than which another is narrower in some respect and wider in none. Of many policies few differ in this."""
+    return {
+        one
+        for one in breadths
+        if any(
+            other != one and other.tool >= one.tool and other.whose >= one.whose and other.arguments >= one.arguments
+            for other in breadths
+        )
+    }
 
 
 def _holds(policy: Policy, name: str, value: JsonValue) -> bool:

@@ -1,12 +1,14 @@
 """JSON schemas from outside (pydantic's, an MCP server's) as parameters that every vendor of models understands."""
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
 from o.domain.bad_source import BadSource
 from o.domain.json import JsonObject
+from o.domain.schema_words import check_word, modern, without_choices
 
 MAX_SCHEMA = 262_144  # characters of JSON, about
 _DEEPEST = 40
@@ -15,11 +17,13 @@ _DROPPED = frozenset(
     | {"id", "title"}
 )
 _ONE = frozenset(
-    {"additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
+    {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"}
     | {"unevaluatedItems", "unevaluatedProperties"}
 )
 _SEVERAL = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED = frozenset({"dependentSchemas", "patternProperties", "properties"})
+# What every vendor takes as the name of an argument.
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _UNKNOWN_REFERENCES = frozenset({"$dynamicRef", "$recursiveRef"})
 
 
@@ -33,9 +37,16 @@ def from_args_schema(schema: JsonObject) -> JsonObject:
     found = _Inliner(schema).schema(schema, "schema")
     if found.get("type", "object") != "object":
         raise BadSource('the schema of the arguments must be of type "object"')
-    properties = found.get("properties", {})
-    required = [name for name in found.get("required", []) if name in properties]
-    result = {**found, "type": "object", "properties": properties, "required": required}
+    flat = without_choices(found)
+    properties = flat["properties"]
+    for name in properties:
+        if not _NAME.fullmatch(name):
+            raise BadSource(
+                f"schema.properties: an argument is called '{name[:100]}', which not every model can be told: "
+                "use letters, digits, '_', '.' and '-', 64 at most"
+            )
+    required = [name for name in flat["required"] if name in properties]
+    result = {**flat, "type": "object", "properties": properties, "required": required}
     checked(result)
     return result
 
@@ -98,6 +109,7 @@ class _Inliner:
         if not isinstance(node, dict):
             raise BadSource(f"{where}: must be a schema (an object), not {type(node).__name__}")
         with self._deeper(where):
+            node = modern(node)
             found = {name: self._keyword(name, value, where) for name, value in node.items() if name not in _DROPPED}
             if _UNKNOWN_REFERENCES & node.keys():
                 raise BadSource(f"{where}: dynamic references cannot be followed: use $ref")
@@ -124,7 +136,7 @@ class _Inliner:
             if not isinstance(value, dict):
                 raise BadSource(f"{here}: must be an object of schemas")
             return {key: self.schema(inner, f"{here}.{key}"[:200]) for key, inner in value.items()}
-        if name in _SEVERAL or (name == "items" and isinstance(value, list)):
+        if name in _SEVERAL:
             if not isinstance(value, list) or (not value and name != "prefixItems"):
                 raise BadSource(f"{here}: must be a list of schemas")
             return [self.schema(inner, f"{here}[{index}]") for index, inner in enumerate(value)]
@@ -132,20 +144,8 @@ class _Inliner:
             return value
         if name in _ONE:
             return self.schema(value, here)
-        self._check_keyword(name, value, here)
+        check_word(name, value, here)
         return value
-
-    @staticmethod
-    def _check_keyword(name: str, value: object, here: str) -> None:
-        texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        if name == "type" and not isinstance(value, str) and not (texts and value):
-            raise BadSource(f"{here}: must be the name of a type, or a list of names")
-        if name == "required" and not texts:
-            raise BadSource(f"{here}: must be a list of names")
-        if name == "enum" and not isinstance(value, list):
-            raise BadSource(f"{here}: must be a list")
-        if name == "description" and not isinstance(value, str):
-            raise BadSource(f"{here}: must be a text")
 
     def _referred(self, reference: object, where: str) -> JsonObject:
         if not isinstance(reference, str) or not reference.startswith("#"):

@@ -11,6 +11,7 @@ from o.domain.source_classes import object_schema, property_schema, read_class
 from o.domain.source_fields import MISSING, FieldNotes
 from o.domain.source_tree import FunctionNode, Scope, nodes, parse, statements
 from o.domain.source_types import TypeReader
+from o.domain.tool_client import uses_client
 from o.domain.tool_schemas import checked, from_args_schema
 
 __all__ = ["LONGEST_NAME", "BadSource", "DerivedTool", "derive", "from_args_schema"]
@@ -75,6 +76,10 @@ def derive(source: str, *, name: str | None = None) -> DerivedTool:
             optional.append(parameter.arg)
     schema = object_schema(properties, required)
     checked({"description": said.text, "parameters": schema})
+    try:
+        from_args_schema(schema)
+    except BadSource as error:  # a bound that is none, say
+        raise BadSource(f"{where}: {error.message}") from None
     return DerivedTool(
         function.name,
         said.text,
@@ -82,7 +87,7 @@ def derive(source: str, *, name: str | None = None) -> DerivedTool:
         function.name,
         isinstance(function, ast.AsyncFunctionDef),
         any(each.arg == "agent_state" for each, _ in parameters),
-        _uses_client(module),
+        uses_client(module),
         tuple(optional),
     )
 
@@ -138,18 +143,3 @@ def _parameter(
     # A default inside Annotated is not what calling the function would use.
     notes = FieldNotes(said, value, found.notes.constraints)
     return property_schema(found, notes, required=needed), needed
-
-
-def _uses_client(module: ast.Module) -> bool:
-    used = False
-    for node in nodes(module):
-        match node:
-            case ast.Name(id="client", ctx=ast.Load()):
-                used = True
-            case ast.Name(id="client") | ast.arg(arg="client") | ast.alias(asname="client"):
-                return False
-            case ast.alias(name="client", asname=None):
-                return False
-            case ast.FunctionDef(name="client") | ast.AsyncFunctionDef(name="client") | ast.ClassDef(name="client"):
-                return False
-    return used

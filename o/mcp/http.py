@@ -19,7 +19,7 @@ class Notes:
 
     Attributes:
         challenge: `WWW-Authenticate` of the last 401; None if there was none.
-        status: of the last refusal.
+        status: of the last refusal that says something of what was asked.
     """
 
     challenge: str | None = None
@@ -34,14 +34,17 @@ class Notes:
         return not self.flooded
 
 
-def http_client(guard: Guard, notes: Notes, headers: dict[str, str], *, read: float) -> httpx2.AsyncClient:
+def http_client(
+    guard: Guard, notes: Notes, headers: dict[str, str], *, read: float, counts_get: bool = True
+) -> httpx2.AsyncClient:
     """A client for one connection to a server; it follows no redirect by itself and keeps no cookie.
 
     Args:
         read: seconds of silence after which a request is given up.
+        counts_get: whether a GET that is refused is a refusal of the server.
     """
     return httpx2.AsyncClient(
-        transport=Watched(transport2(guard, limits=httpx2.Limits(max_connections=8)), notes),
+        transport=Watched(transport2(guard, limits=httpx2.Limits(max_connections=8)), notes, counts_get=counts_get),
         headers=headers,
         trust_env=False,
         follow_redirects=False,
@@ -52,15 +55,16 @@ def http_client(guard: Guard, notes: Notes, headers: dict[str, str], *, read: fl
 class Watched(httpx2.AsyncBaseTransport):
     """A transport that notes refusals, drops cookies and counts what comes."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, notes: Notes) -> None:
-        self._inner, self._notes = inner, notes
+    def __init__(self, inner: httpx2.AsyncBaseTransport, notes: Notes, *, counts_get: bool) -> None:
+        self._inner, self._notes, self._counts_get = inner, notes, counts_get
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._inner.handle_async_request(request)
-        if response.status_code >= 400:
+        # Servers refuse the stream that they may open for news with whatever status comes to them, and answer all else.
+        if response.status_code >= 400 and (self._counts_get or request.method != "GET"):
             self._notes.status = response.status_code
-        if response.status_code == 401:
-            self._notes.challenge = response.headers.get("www-authenticate", "")
+            if response.status_code == 401:
+                self._notes.challenge = response.headers.get("www-authenticate", "")
         if "set-cookie" in response.headers:
             del response.headers["set-cookie"]
         streamed = response.headers.get("content-type", "").lower().startswith("text/event-stream")

@@ -142,7 +142,9 @@ class _Talk:
             timeout: httpx2.Timeout | None = None,
             auth: httpx2.Auth | None = None,
         ) -> httpx2.AsyncClient:
-            return http_client(self._dialer.guard, self._notes, access.headers, read=silence)
+            return http_client(
+                self._dialer.guard, self._notes, access.headers, read=silence, counts_get=access.kind == "sse"
+            )
 
         if access.kind == "sse":
             async with sse_client(
@@ -171,6 +173,11 @@ class _Talk:
         if self._notes.status is not None:
             return self.unreachable(f"answered with status {self._notes.status}")
         for leaf in leaves:
+            if isinstance(leaf, MCPError) and leaf.code == CONNECTION_CLOSED and self._access.kind == "stdio":
+                return self.unreachable(
+                    f"is a program that ended ({self._phase}): does it start in the sandbox, which sees the system's "
+                    "programs and no home folder?"
+                )
             if isinstance(leaf, MCPError):
                 return self.unreachable(f"refused ({self._phase}, error {leaf.code})")
             if isinstance(leaf, ValidationError | ValueError | RuntimeError):

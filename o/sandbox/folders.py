@@ -56,7 +56,7 @@ def remove(folder: Path) -> None:
     top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     fresh = (f".{number}-{os.urandom(8).hex()}" for number in itertools.count())
     try:
-        while names := os.listdir(top):
+        while names := os.listdir(top):  # noqa: PTH208 - of a descriptor
             for name in names:
                 if not _is_folder(name, top):
                     os.unlink(name, dir_fd=top)
@@ -64,7 +64,7 @@ def remove(folder: Path) -> None:
                 os.chmod(name, 0o700, dir_fd=top)
                 inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
                 try:
-                    for each in os.listdir(inner):
+                    for each in os.listdir(inner):  # noqa: PTH208 - the same
                         if _is_folder(each, inner):
                             os.chmod(each, 0o700, dir_fd=inner)  # to move a folder is to write to it
                             os.rename(each, next(fresh), src_dir_fd=inner, dst_dir_fd=top)
@@ -86,9 +86,9 @@ def _unnamed(pid: int) -> list[os.stat_result]:
     """The files that a process holds open and that have no name any more."""
     found = []
     with suppress(OSError):
-        for number in os.listdir(f"/proc/{pid}/fd"):
+        for opened in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                about = os.stat(f"/proc/{pid}/fd/{number}")
+                about = opened.stat()
                 if stat.S_ISREG(about.st_mode) and about.st_nlink == 0:
                     found.append(about)
     return found

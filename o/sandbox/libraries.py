@@ -13,6 +13,7 @@ from pathlib import Path
 from o.errors import InvalidArgument
 from o.sandbox import installer, watchdog
 from o.sandbox.base import MIB, Egress, Limits, SandboxUnavailable
+from o.sandbox.folders import remove
 from o.sandbox.launch import Launch, Launcher
 from o.sandbox.process import Sandboxed
 from o.sandbox.requirements import key_of, normalised
@@ -57,8 +58,13 @@ class Libraries:
             try:
                 await self._build(draft, wanted, egress, index)
                 await asyncio.to_thread(self._keep, draft, key)
+            except RecursionError:
+                raise InvalidArgument(
+                    installer.complaint(wanted, "a package has too many folders in folders")
+                ) from None
             finally:
-                await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+                with suppress(OSError):
+                    await asyncio.to_thread(remove, draft)
         await asyncio.to_thread(self._sweep)
         return key
 

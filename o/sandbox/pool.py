@@ -8,6 +8,8 @@ from o.sandbox.base import CodeCall, Limits, SandboxUnavailable
 from o.sandbox.launch import Launch, Launcher
 from o.sandbox.process import Sandboxed
 
+_PRECEDENCE = 0.02  # seconds; most calls are over by then
+
 
 class Pool:
     """Keeps `size` children of the ordinary shape waiting.
@@ -36,7 +38,7 @@ class Pool:
         return None
 
     def fill(self) -> None:
-        """Start what is missing, in the background."""
+        """Start what is missing, in the background and a moment later: the call that is under way goes first."""
         if not self._closed and (self._filling is None or self._filling.done()):
             self._filling = asyncio.create_task(self._fill())
 
@@ -57,6 +59,7 @@ class Pool:
             await child.gone()
 
     async def _fill(self) -> None:
+        await asyncio.sleep(_PRECEDENCE)
         with suppress(SandboxUnavailable):  # the next call starts its own, and is told
             while len(self._idle) < self._size:
                 self._idle.append(await self._launcher.start(Launch(limits=self._limits)))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from o.sandbox import tree
 from o.sandbox.base import SandboxUnavailable
+from o.sandbox.cgroup import Group
 from o.sandbox.output import Kept
 
 _LENGTH = struct.Struct("!I")
@@ -36,9 +37,11 @@ class Sandboxed:
         *,
         folder: Path | None,
         namespace: bool,
+        group: Group | None = None,
     ) -> None:
         self.pid = popen.pid
         self.folder = folder
+        self.group = group
         self.stdout, self.stderr, self.result, self.stdin = stdout, stderr, result, stdin
         self.ended = asyncio.Event()
         self._popen = popen
@@ -116,14 +119,20 @@ class Sandboxed:
 
     def kill(self) -> None:
         """Kill it and all it started, now. Harmless when it is dead."""
+        if self.group is not None and self._popen.returncode is None:
+            self.group.kill()
         if self._init is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
         if self._popen.returncode is None:
-            if self._namespace:
+            # Killed before it is ready, bubblewrap would leave a child behind that waits for it for ever.
+            if self._init is not None:
                 self._popen.kill()
-            else:
+            elif self._namespace:
                 tree.kill(self.pid)
+            else:
+                # Its init ends the rest, and itself last: what is being forked at this moment has to fall to it.
+                self._popen.terminate()
 
     async def gone(self) -> None:
         """Wait until nothing of it is left, and free what it held. What it wrote before is taken in first."""
@@ -140,6 +149,8 @@ class Sandboxed:
                     await _readable(self._init)
         except TimeoutError:
             self.kill()
+            if self._popen.returncode is None:
+                tree.kill(self.pid)
         loop = asyncio.get_running_loop()
         for descriptor in list(self._draining):
             for _ in range(_LAST_READS):

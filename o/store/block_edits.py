@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from o.domain.blocks import Block, EditRefused, rewrite
-from o.errors import NotFound
 from o.store.prompts import recompile
 from o.store.repositories.blocks import Author
 from o.store.session import Transaction
@@ -35,11 +34,12 @@ async def keep(tx: Transaction, agent_id: str, edits: tuple[BlockEdit, ...], aut
         EditRefused: a block is read-only, over its limit, gone, or was changed by somebody else meanwhile.
     """
     ids = []
-    for edit in sorted(edits, key=lambda edit: edit.label):
-        try:
-            row = await tx.blocks.of_agent(agent_id, edit.label)
-        except NotFound as error:
-            raise EditRefused(f"the block {edit.label} was taken away meanwhile") from error
+    # All at once, in the order in which the memory tools lock them: agents may share blocks.
+    held = {row.label: row for row in await tx.blocks.all_of_agent(agent_id)}
+    for edit in edits:
+        row = held.get(edit.label)
+        if row is None:
+            raise EditRefused(f"the block {edit.label} was taken away meanwhile")
         block = Block(row.id, row.label, row.value, row.limit, row.description, row.read_only, row.version)
         if row.version != edit.version:
             raise EditRefused(f"the block {edit.label} was changed by somebody else meanwhile")

@@ -8,6 +8,7 @@ from o.domain.context import UNKNOWN_OUTCOME
 from o.domain.heartbeats import without_loop_arguments
 from o.domain.messages import TOOL_RETURNS, ToolCall, ToolReturn
 from o.domain.request import PLAN
+from o.domain.tool_returns import LONGEST_RETURN
 from o.errors import Cancelled
 from o.store.session import Transaction
 
@@ -20,6 +21,12 @@ class Calling:
     step_id: str
     call: ToolCall
     agent: Agent
+
+    @property
+    def return_limit(self) -> int:
+        """Characters that its return may have."""
+        limits = {tool.spec.name: tool.return_char_limit for tool in self.agent.tools}
+        return limits.get(self.call.name, LONGEST_RETURN)
 
 
 async def begin_call(tx: Transaction, at: StepRef, ref: CallRef) -> ToolReturn | Calling:

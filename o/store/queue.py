@@ -35,6 +35,7 @@ class TurnRequest:
         body_hash: digest of the whole request, to tell a retry from a new request.
         is_retry: the client says it has sent this before (`x-stainless-retry-count`).
         client_otids: the otids the client chose, if it chose one for every message.
+        approval_id: the approval that this must answer, if its sender saw that one waiting.
     """
 
     agent_id: str
@@ -50,6 +51,7 @@ class TurnRequest:
     client_otids: tuple[str, ...] = ()
     callback_url: str | None = None
     asked_by: AskedBy | None = None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,15 @@ async def accept(tx: Transaction, request: TurnRequest) -> Accepted:
         PendingApproval: the conversation waits for an approval and this is not its answer.
         ConversationBusy: another run holds the conversation and `queue` is false.
         InvalidArgument: an answer to nothing, or to other calls than those that wait.
+        Conflict: the approval it must answer waits no longer.
     """
     conversation = await tx.conversations.lock(request.conversation_id)
     if (before := await accepted_before(tx, request, conversation)) is not None:
         return before
     answers = tuple(answer for message in request.input for answer in message.approvals)
     pending = await tx.approvals.pending(conversation.id)
+    if request.approval_id is not None and (pending is None or pending.id != request.approval_id):
+        raise Conflict(f"Approval '{request.approval_id}' waits no longer: somebody else was quicker")
     if pending is not None and not answers:
         raise PendingApproval(
             "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool call. "

@@ -28,8 +28,9 @@ from o.store.repositories.mcp_servers import McpServers, McpSignIns
 from o.store.repositories.messages import Messages
 from o.store.repositories.policies import Policies
 from o.store.repositories.providers import Providers
-from o.store.repositories.runs import Runs, Stalled
+from o.store.repositories.runs import Runs
 from o.store.repositories.spend import Spend
+from o.store.repositories.stalled import Stalled
 from o.store.repositories.steps import Steps
 from o.store.repositories.tool_runs import ToolRuns
 from o.store.repositories.tools import Tools

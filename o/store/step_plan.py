@@ -4,7 +4,7 @@ from typing import Literal
 
 from o.contracts.turn import CallRef, StepPlan
 from o.domain import loop
-from o.domain.agent import AGENT_TOOLS, Agent
+from o.domain.agent import AGENT_TOOLS, NOT_OURS, Agent
 from o.domain.base_tools import MEMORY_TOOLS
 
 
@@ -13,6 +13,7 @@ def step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
     if planned.pending:
         return StepPlan()
     repeatable = {tool.spec.name for tool in agent.tools if tool.repeatable}
+    others = {tool.spec.name for tool in agent.tools if tool.tool_type in NOT_OURS}
     names = {call.id: call.name for call in planned.calls}
     return StepPlan(
         batches=tuple(
@@ -20,8 +21,8 @@ def step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
                 CallRef(
                     call_id=call_id,
                     tool=names[call_id],
-                    kind=_kind(names[call_id]),
-                    repeatable=names[call_id] in repeatable | AGENT_TOOLS,
+                    kind="tool" if names[call_id] in others else _kind(names[call_id]),
+                    repeatable=names[call_id] in repeatable | (AGENT_TOOLS - others),
                 )
                 for call_id in batch
             )
@@ -31,7 +32,8 @@ def step_plan(planned: loop.Plan, agent: Agent) -> StepPlan:
 
 
 def _kind(tool: str) -> Literal["tool", "memory", "agent"]:
-    """Whose activity runs a call. Calls of other agents are told apart by their ids, so they may be tried again."""
+    """Whose activity runs a call of O's own tools. What it asks of other agents has ids that follow from the call, so
+    it may be tried again."""
     if tool in MEMORY_TOOLS:
         return "memory"
     return "agent" if tool in AGENT_TOOLS else "tool"

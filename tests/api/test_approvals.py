@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from activities.tools import ToolContext
@@ -271,3 +272,43 @@ async def test_an_agent_is_deleted_with_what_waits(http: httpx.AsyncClient, care
     assert (await http.delete(f"/v1/agents/{careful}")).status_code == 200
     assert (await http.get("/v1/approvals/")).json() == []
     assert (await http.post(f"/v1/approvals/{approval['id']}/approve")).status_code == 404
+
+
+async def test_a_run_that_waits_for_a_person_is_not_forgotten(http: httpx.AsyncClient, careful: str) -> None:
+    """Its approval would go with it, and nobody would have said no."""
+    await say(http, careful, {"tool_calls": [SEARCH]}, {"text": "Thanks."})
+    approval = await waiting(http, careful)
+    path = f"/v1/runs/{approval['run_id']}"
+    refused = await http.delete(path)
+    assert refused.status_code == 409 and "approval" in refused.text
+    assert (await waiting(http, careful)) == approval
+    await http.post(f"/v1/agents/{careful}/messages/cancel", json={"run_ids": [approval["run_id"]]})
+    assert (await http.delete(path)).status_code == 200
+
+
+async def test_of_two_answers_at_once_one_counts_and_the_other_is_told(
+    http: httpx.AsyncClient, engine: Engine, careful: str, database_url: str
+) -> None:
+    """Both saw it waiting; whoever said no must not believe that it was heard."""
+    await say(http, careful, {"tool_calls": [SEARCH]}, {"text": "Thanks."})
+    approval = await waiting(http, careful)
+    path = f"/v1/approvals/{approval['id']}"
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("SELECT 1 FROM conversations WHERE id = %s FOR UPDATE", [approval["conversation_id"]])
+        answers = [asyncio.create_task(http.post(f"{path}/{answer}")) for answer in ("approve", "deny")]
+        await waiting_for_locks(database_url, 2)
+    codes = sorted([(await answer).status_code for answer in answers])
+    assert codes == [200, 409]
+    answered = (await http.get(path)).json()["answered_by_run_id"]
+    assert (await engine.ended(answered)).stop_reason == "end_turn"
+
+
+async def waiting_for_locks(database_url: str, number: int) -> None:
+    async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher:
+        while True:
+            found = await watcher.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if len(await found.fetchall()) >= number:
+                return
+            await asyncio.sleep(0.02)

@@ -40,12 +40,13 @@ pytestmark = pytest.mark.timeout(40)
 
 
 @pytest.fixture(autouse=True)
-def no_budget_stays(platform: Platform) -> Iterator[None]:
-    """A budget that was drawn would stop the runs of other tests."""
+def nothing_stays_in_the_way(platform: Platform) -> Iterator[None]:
+    """A budget that was drawn would stop the runs of other tests, a policy their tool calls."""
     yield
     with httpx.Client(base_url=platform.url, timeout=30) as client:
-        for budget in client.get("/v1/budgets/").json():
-            client.delete(f"/v1/budgets/{budget['id']}")
+        for what in ("budgets", "policies"):
+            for each in client.get(f"/v1/{what}/").json():
+                client.delete(f"/v1/{what}/{each['id']}")
 
 
 _schema: Any = schemathesis.openapi.from_dict(create_app(Settings()).openapi())

@@ -13,7 +13,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Server:
-    """A server on 127.0.0.1.
+    """A server of this machine.
 
     Attributes:
         heard: the heads of the requests, as they came.
@@ -26,7 +26,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(serve: Answer | None = None) -> AsyncIterator[Server]:
+async def serving(serve: Answer | None = None, *, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Server]:
     """Run a server; without `serve` it reads a request's head, notes it, and gives `answer`."""
     server = Server()
 
@@ -43,7 +43,7 @@ async def serving(serve: Answer | None = None) -> AsyncIterator[Server]:
         finally:
             writer.close()
 
-    listening = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    listening = await asyncio.start_server(serve_one, address, port)
     server.port = listening.sockets[0].getsockname()[1]
     async with listening:
         yield server

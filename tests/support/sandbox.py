@@ -15,8 +15,8 @@ from o.sandbox.base import Limits
 from o.sandbox.client import SocketSandbox
 
 ROOT = Path(__file__).parents[2]
-# An ordinary user, as root may become one for a test.
-ORDINARY = 1_899_999_999
+# An ordinary user, as root may become one for a test; another in each process of tests, whose processes count together.
+ORDINARY = 1_890_000_000 + os.getpid()
 _OPEN_HOME = Path(__file__).with_name("open_home.py")
 _START_TIMEOUT = 20.0
 

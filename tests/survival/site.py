@@ -1,7 +1,9 @@
 """A platform of which every part can be killed: its own Postgres, Temporal, api and workers, with short time-outs."""
 
+import asyncio
 import json
 import signal
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from psycopg.rows import dict_row
 from o import ids
 from o.domain.json import JsonObject
 from o.embedded.layout import Layout
+from o.sandbox.base import SandboxUnavailable
+from o.sandbox.client import SocketSandbox
 from o.store import migrate
 from tests.support.servers import Platform, Postgres, Process, Temporal, environment, until
 
@@ -67,6 +71,7 @@ class Site:
     database_url: str
     platform: Platform
     http: httpx.Client
+    executor: Process
     others: list[Process] = field(default_factory=list)
 
     @property
@@ -83,6 +88,18 @@ class Site:
         started.start()
         self.others.append(started)
         return started
+
+    def start_executor(self) -> None:
+        """Have tools run in the sandbox, if they do not yet."""
+        if not self.executor.running:
+            self.executor.start()
+            until(self._isolates, "the executor's self-test")
+
+    def _isolates(self) -> bool:
+        try:
+            return asyncio.run(SocketSandbox(self.layout.run / "sandbox.sock").report()).sufficient
+        except SandboxUnavailable:
+            return False
 
     def heal(self) -> None:
         """Start whatever does not run, and stop what is too many."""
@@ -105,6 +122,7 @@ class Site:
             process.kill()
         self.http.close()
         self.platform.stop()
+        self.executor.stop()
         self.temporal.process.stop()
         self.postgres.process.stop()
 
@@ -176,10 +194,16 @@ def site_in(layout: Layout) -> Iterator[Site]:
     migrate.upgrade(url)
     _add_tools(url)
     env = environment(
-        layout.data_dir, url, temporal.address, O_HEARTBEAT_TIMEOUT="1", O_RECONCILE_EVERY="1", O_DATABASE_POOL="5"
+        *(layout.data_dir, url, temporal.address),
+        O_HEARTBEAT_TIMEOUT="1",
+        O_RECONCILE_EVERY="1",
+        O_DATABASE_POOL="5",
+        O_ALLOWED_HOSTS="127.0.0.0/8",
     )
     platform = Platform(layout.data_dir, env, worker=("-m", "tests.survival.worker"))
-    site = Site(layout, postgres, temporal, url, platform, httpx.Client(base_url=platform.url, timeout=60))
+    executor = Process([sys.executable, "-m", "o.cli.app", "executor"], env, layout.data_dir / "executor.log")
+    client = httpx.Client(base_url=platform.url, timeout=60)
+    site = Site(layout, postgres, temporal, url, platform, client, executor)
     try:
         platform.start()
         yield site

@@ -4,12 +4,17 @@ import asyncio
 import json
 from typing import Any
 
+import psycopg
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHandle
+
 from o.domain.agent import ASK_AGENT, ASK_AGENTS, TELL_AGENT
 from o.domain.json import JsonObject
 from o.domain.messages import Message, ToolReturn
 from o.store import queue
 from tests.support.agents import make_agent, request
 from tests.support.engine import Engine, script
+from tests.workflows.test_step import reconcile
 
 
 def call(name: str, **arguments: object) -> JsonObject:
@@ -137,7 +142,8 @@ async def test_cancelling_the_one_that_asks_cancels_the_one_that_was_asked(engin
 
 async def test_unknown_agents_and_oneself_are_refused_in_words(engine: Engine) -> None:
     agent, conversation = await speaker(engine)
-    for other, words in (("agent-nobody", "no agent with the id"), (agent, "yourself")):
+    others = (("agent-nobody", "no agent with the id"), ("agent-\0", "NUL"), (agent, "yourself"))
+    for other, words in others:
         asking = script(call(ASK_AGENT, message="Hello?", other_agent_id=other), {"text": "Never mind."})
         run = await engine.ended((await engine.accept(request(agent, conversation, asking))).run_id)
         back = await returned(engine, run.id)
@@ -157,3 +163,108 @@ async def test_an_asked_agent_that_waits_for_a_person_says_so(engine: Engine) ->
     run = await engine.ended((await engine.accept(request(agent, conversation, again))).run_id)
     back = await returned(engine, run.id)
     assert back.status == "error" and "waits for a person's approval" in back.content
+
+
+async def test_what_the_database_cannot_hold_is_refused_in_words(engine: Engine) -> None:
+    echo, _ = await speaker(engine, "scripted/echo")
+    agent, conversation = await speaker(engine)
+    for arguments in (
+        {"name": ASK_AGENT, "message": "a\0b", "other_agent_id": echo},
+        {"name": ASK_AGENTS, "message": "Hello?", "match_all": ["te\0am"]},
+    ):
+        name = str(arguments.pop("name"))
+        asking = script(call(name, **arguments), {"text": "Never mind."})
+        run = await engine.ended((await engine.accept(request(agent, conversation, asking))).run_id)
+        back = await returned(engine, run.id)
+        assert back.status == "error" and "NUL" in back.content
+
+
+async def test_a_cancel_that_comes_while_another_agent_is_being_asked_reaches_it_too(
+    engine: Engine, database_url: str
+) -> None:
+    """The question is held up until after the cancel: the run it makes shall not go on with nobody waiting for it."""
+    slow, other_conversation = await speaker(engine)
+    agent, conversation = await speaker(engine)
+    asking = script(call(ASK_AGENT, message=script({"text": "Late", "delay": 60}), other_agent_id=slow))
+    async with await psycopg.AsyncConnection.connect(database_url) as holder:
+        await holder.execute("SELECT 1 FROM conversations WHERE id = %s FOR UPDATE", [other_conversation])
+        accepted = await engine.accept(request(agent, conversation, asking))
+        await somebody_waits_for_a_lock(database_url)
+        async with engine.store.transaction() as tx:
+            cancelling = await queue.cancel(tx, accepted.run_id)
+        assert cancelling.workflow is not None
+        handle = engine.client.get_workflow_handle(cancelling.workflow.workflow_id)
+        await handle.cancel()
+        await cancel_received(handle)
+    assert (await engine.ended(accepted.run_id, deadline=10)).status == "cancelled"
+    for asked in await asked_by(engine, accepted.run_id):
+        assert (await engine.ended(asked, deadline=10)).status == "cancelled"
+    async with engine.store.transaction() as tx:
+        assert await tx.runs.active_of(slow) == []
+
+
+async def test_the_asker_hears_of_the_end_of_a_run_that_the_reconciler_started_again(engine: Engine) -> None:
+    slow, _ = await speaker(engine)
+    agent, conversation = await speaker(engine)
+    asking = script(
+        call(ASK_AGENT, message=script({"text": "At last", "delay": 2}), other_agent_id=slow), {"text": "Ok"}
+    )
+    accepted = await engine.accept(request(agent, conversation, asking))
+    await engine.asked(2)
+    (asked,) = await asked_by(engine, accepted.run_id)
+    handle = engine.client.get_workflow_handle(f"{asked}/step-0")
+    await handle.terminate()
+    await reconcile(engine)
+    await engine.client.get_workflow_handle(handle.id).result()
+    told = EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
+    assert told in [event.event_type async for event in handle.fetch_history_events()]
+    assert (await engine.ended(accepted.run_id)).stop_reason == "end_turn"
+
+
+async def test_whom_a_run_asked_that_is_given_up_is_cancelled_with_it(engine: Engine) -> None:
+    slow, _ = await speaker(engine)
+    agent, conversation = await speaker(engine)
+    asking = script(call(ASK_AGENT, message=script({"text": "Late", "delay": 60}), other_agent_id=slow))
+    accepted = await engine.accept(request(agent, conversation, asking))
+    await engine.asked(2)
+    (asked,) = await asked_by(engine, accepted.run_id)
+    await engine.client.get_workflow_handle(f"{accepted.run_id}/step-0").terminate()
+    for _ in range(4):
+        async with engine.store.transaction() as tx:
+            await tx.steps.restarted(accepted.run_id, 0)
+    await reconcile(engine)
+    assert (await engine.ended(accepted.run_id)).stop_reason == "error"
+    assert (await engine.ended(asked, deadline=10)).status == "cancelled"
+
+
+async def test_a_long_reply_is_cut_with_a_note(engine: Engine) -> None:
+    echo, _ = await speaker(engine, "scripted/echo")
+    agent, conversation = await speaker(engine)
+    async with engine.store.transaction() as tx:
+        (tool,) = await tx.tools.by_names([ASK_AGENT])
+        await tx.tools.update(tool.id, {"return_char_limit": 100})
+    asking = script(call(ASK_AGENT, message="x" * 500, other_agent_id=echo), {"text": "Ok"})
+    run = await engine.ended((await engine.accept(request(agent, conversation, asking))).run_id)
+    assert "[NOTE: this is cut off." in (await returned(engine, run.id)).content
+
+
+async def somebody_waits_for_a_lock(database_url: str) -> None:
+    async with asyncio.timeout(10), await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher:
+        while True:
+            waiting = await watcher.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if await waiting.fetchone():
+                return
+            await asyncio.sleep(0.02)
+
+
+async def cancel_received(handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait until the workflow has decided what follows from its cancellation."""
+    wanted = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    async with asyncio.timeout(10):
+        while True:
+            events = [event.event_type async for event in handle.fetch_history_events()]
+            if wanted in events and EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED in events[events.index(wanted) :]:
+                return
+            await asyncio.sleep(0.02)

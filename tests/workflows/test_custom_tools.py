@@ -244,3 +244,14 @@ async def test_a_tool_without_a_sandbox_says_so_and_the_turn_goes_on(
     async with workers_of(store, client, built.journal, built.tools, custom=custom):
         back = await outcome(built, *await agent_with(built, "def act(): return 1"))
     assert back.status == "error" and "o executor" in back.content
+
+
+@pytest.mark.parametrize("bad", ["\\x00", "\\ud800"], ids=["nul", "half a pair"])
+async def test_what_the_database_cannot_hold_is_replaced_wherever_a_tool_says_it(engine: Engine, bad: str) -> None:
+    """An answer that could not be stored would leave the model without it, and told that nobody knows the outcome."""
+    source = f"def act():\n    print('a{bad}b'.encode('utf-8', 'replace').decode())\n    return 'c{bad}d'"
+    back = await outcome(engine, *await agent_with(engine, source))
+    assert (back.status, len(back.content)) == ("success", 3)
+    assert back.content[0] + back.content[2] == "cd"
+    failed = await outcome(engine, *await agent_with(engine, f"def act():\n    raise ValueError('e{bad}f')"))
+    assert failed.content.startswith("Error executing function act: ValueError: e")

@@ -2,12 +2,11 @@
 
 import ctypes
 import os
-import platform
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24

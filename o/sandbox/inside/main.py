@@ -37,6 +37,7 @@ def main(root: str, control: int, result: int) -> None:
 def _serve(setup: Setup, root: str, control: int, result: int) -> None:
     libc.few_arenas()
     gc.freeze()
+    gc.enable()
     wanted = frames.read(control)
     os.close(control)
     if wanted is None:  # never needed

@@ -35,16 +35,22 @@ def fork() -> None:
 def _end(code: int) -> None:
     """Kill all descendants and leave. They are stopped first: none escapes by forking faster than it is seen."""
     while True:
-        found = _descendants(os.getpid())
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in found:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, number)
+        stopped: list[int] = []
+        while (found := _descendants(os.getpid())) != stopped:
+            _signal(found, signal.SIGSTOP)
+            stopped = found
+        _signal(stopped, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
             os._exit(code)
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def _descendants(of: int) -> list[int]:

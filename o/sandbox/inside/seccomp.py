@@ -19,6 +19,7 @@ _X32 = 0x40000000
 _MODE_FILTER = 2
 
 _AF_UNIX, _AF_INET, _AF_INET6, _SOCK_STREAM, _SOCK_TYPE = 1, 2, 10, 1, 0xF
+_SOL_SOCKET, _SO_SNDBUF = 1, 7
 _F_SETOWN, _F_SETOWN_EX, _FIOSETOWN, _SIOCSPGRP = 8, 15, 0x8901, 0x8902
 _CLONE_NEW = 0x7E020000  # user, pid, net, ipc, uts, mount and cgroup namespaces
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
@@ -104,6 +105,15 @@ def _examined(policy: Policy, pid: int) -> dict[str, list[bytes]]:
         "clone3": [_deny(errno.ENOSYS)],
         "clone": [_argument(0), _op(_ANY_BIT, _CLONE_NEW, 0, 1), _deny(errno.EPERM), allow],
         "ioctl": _unless(1, (_TIOCSTI, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP)),
+        # What lies in a socket is memory that nobody counts: buffers stay small, and nobody needs to know.
+        "setsockopt": [
+            _argument(1),
+            _op(_EQUAL, _SOL_SOCKET, 0, 3),
+            _argument(2),
+            _op(_EQUAL, _SO_SNDBUF, 0, 1),
+            _deny(0),
+            allow,
+        ],
         # Whoever owns a descriptor gets its signals.
         "fcntl": _unless(1, (_F_SETOWN, _F_SETOWN_EX)),
     }

@@ -120,6 +120,7 @@ EXAMINED: dict[str, tuple[int | None, int | None]] = {
     "clone3": (435, 435),
     "socket": (41, 198),
     "socketpair": (53, 199),
+    "setsockopt": (54, 208),
     "fcntl": (72, 25),
     "ioctl": (16, 29),
     "prlimit64": (302, 261),

@@ -63,6 +63,11 @@ class Blocks(Repository):
             raise NotFound(f"Block not found with id '{block_id}'")
         return record
 
+    async def lock(self, block_id: str) -> BlockRecord:
+        """The block, locked until the transaction ends. Raises NotFound."""
+        await self._execute("SELECT 1 FROM blocks WHERE id = %(id)s FOR UPDATE", {"id": block_id})
+        return await self.get(block_id)
+
     async def of_agent(self, agent_id: str, label: str) -> BlockRecord:
         """The agent's block of this label, locked until the transaction ends. Raises NotFound."""
         record = await self._record(
@@ -119,6 +124,11 @@ class Blocks(Repository):
                 "UPDATE agents_blocks SET label = %(label)s WHERE block_id = %(id)s",
                 {"label": changes["label"], "id": block_id},
             )
+
+    async def delete(self, block_id: str) -> None:
+        """Delete a block with its versions; agents lose it. Raises NotFound."""
+        if not await self._execute("DELETE FROM blocks WHERE id = %(id)s", {"id": block_id}):
+            raise NotFound(f"Block not found with id '{block_id}'")
 
     async def holders(self, block_ids: Sequence[str]) -> list[str]:
         """Ids of the agents that hold any of these blocks."""

@@ -39,6 +39,11 @@ class Policies(Repository):
         assert record is not None  # RETURNING of an insert always has its row
         return record
 
+    async def count(self) -> int:
+        """How many there are."""
+        row = await self._row("SELECT count(*) AS n FROM tool_policies", {})
+        return int(row["n"]) if row else 0
+
     async def get(self, policy_id: str) -> PolicyRecord:
         """Raises NotFound."""
         record = await self._record(PolicyRecord, "SELECT * FROM tool_policies WHERE id = %(id)s", {"id": policy_id})

@@ -139,6 +139,26 @@ def test_what_differs_is_changed_and_memory_kept(run: Run, write: Callable[..., 
     assert shorten["sandbox"].get("network", []) == [] and not shorten["default_requires_approval"]
 
 
+def test_a_block_that_is_new_in_the_file_is_given_to_the_agent(run: Run, tmp_path: Path, http: httpx.Client) -> None:
+    file, text = tmp_path / "more.py", "from o.dsl import block, define_agent\ndefine_agent('More', blocks=[{}])\n"
+    file.write_text(text.format("block('human', 'Ada')"))
+    assert run("apply", str(file), "--yes", "--model", "scripted/echo")[0] == 0
+    file.write_text(text.format("block('human', 'x'), block('team/notes', 'New.', description='Of all.', limit=50)"))
+    code, out, err = run("apply", str(file), "--yes")
+    assert (code, "+ block More/team/notes" in out) == (0, True), err
+    agent = _agent(http, "More")
+    assert _blocks(agent) == {"human": "Ada", "team/notes": "New."}
+    assert run("apply", str(file))[1].splitlines()[-1] == "Nothing to do."
+
+
+def test_an_error_in_a_file_is_told_with_its_line_however_the_file_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("x = 1\n\nx / 0\n")
+    monkeypatch.chdir(tmp_path)
+    assert "broken.py: line 3: ZeroDivisionError" in run("apply", "broken.py")[2]
+
+
 def test_an_agent_made_by_hand_is_left_alone(run: Run, write: Callable[..., str], http: httpx.Client) -> None:
     by_hand = http.post("/v1/agents/", json={"name": "Applied three", "model": "scripted/echo"}).json()
     code, _, err = run("apply", write("three"), "--yes")

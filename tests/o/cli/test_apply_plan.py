@@ -189,3 +189,10 @@ def test_what_cannot_be_changed_is_said() -> None:
         tool_change(double.definition, stored_tool(tool_type="external_mcp"))
     with pytest.raises(InvalidArgument, match="is a react_agent, and types cannot be changed"):
         changed(AGENT, stored_agent(agent_type="react_agent"))
+
+
+def test_secrets_that_a_file_does_not_name_stay() -> None:
+    by_hand = [{"key": "KEY", "value": "sesame"}, {"key": "OTHER", "value": "by hand"}]
+    assert changed(AGENT, stored_agent(secrets=by_hand)).action == "unchanged"
+    change = changed(AGENT, stored_agent(secrets=by_hand), key="open")
+    assert change.body == {"secrets": {"KEY": "open", "OTHER": "by hand"}}

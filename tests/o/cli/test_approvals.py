@@ -63,6 +63,8 @@ def test_a_policy_asks_and_a_person_answers(platform: Platform, agent: str, caps
 def test_the_only_one_that_waits_needs_no_name(
     platform: Platform, agent: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for waiting in json.loads(_run(capsys, "approvals", "ls", "--json")[1]):  # other tests' agents
+        _run(capsys, "approvals", "deny", waiting["id"])
     code, _, err = _run(capsys, "approvals", "show")
     assert code == 1 and "no tool call waits" in err
     policy = json.loads(_run(capsys, "approvals", "policies", "add", "ask", "--agent", agent, "--json")[1])

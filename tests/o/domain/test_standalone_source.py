@@ -1,6 +1,7 @@
 """Functions taken out of their files: what goes with them, and that they run alone."""
 
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -154,3 +155,37 @@ def test_everything_imported_at_once() -> None:
         standalone(file, "act", line=4, name="act", without="o.dsl")
     file = file.replace("dumps(1)", "1")
     assert standalone(file, "act", line=4, name="act", without="o.dsl") == "def act():\n    return 1\n"
+
+
+def test_what_changes_a_value_goes_with_it() -> None:
+    file = dedent("""
+        import sys
+        from o.dsl import define_agent
+
+        PRICES = {}
+        PRICES["tea"] = 3
+        ROUNDS = ["a"]
+        for name in ROUNDS:
+            PRICES[name] = 1
+        PRICES.update(milk=2)
+        ROUNDS.append("b")
+        sys.setrecursionlimit(900)
+        OTHER = []
+        OTHER.append(1)
+
+        def price(item):
+            return PRICES[item]
+
+        define_agent("x", tools=[price])
+
+        if __name__ == "__main__":
+            PRICES["tea"] = 100
+    """)
+    source = standalone(file, "price", line=16, name="price", without="o.dsl")
+    for kept in ('PRICES["tea"] = 3', "PRICES[name] = 1", "PRICES.update(milk=2)", 'ROUNDS.append("b")'):
+        assert kept in source
+    for left in ("OTHER", "sys", "define_agent"):
+        assert left not in source
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    assert [scope["price"](item) for item in ("tea", "a", "milk")] == [3, 1, 2]

@@ -1,5 +1,6 @@
 """Policies about tool calls: whom they concern, which one decides, how arguments are read."""
 
+import time
 from typing import Any
 
 import pytest
@@ -149,3 +150,42 @@ def test_a_hostile_text_takes_no_time() -> None:
 def test_a_condition_must_say_something_known(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Condition.model_validate(wrong)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "action": st.sampled_from(["allow", "ask", "deny"]),
+                "tool_name": st.sampled_from(["*", "r*", "rm", "*m"]),
+                "arguments": st.dictionaries(st.sampled_from("ab"), st.just("*"), max_size=2),
+            },
+            optional={"agent_id": st.just("agent-1")},
+        ),
+        max_size=6,
+    )
+)
+def test_what_decides_is_what_no_other_policy_is_narrower_than(documents: list[dict[str, Any]]) -> None:
+    """The rule once more, each policy held against each other."""
+
+    def breadth(policy: Policy) -> tuple[tuple[bool, int], bool, set[str]]:
+        name = policy.tool_name
+        return ("*" not in name, len(name.replace("*", ""))), policy.agent_id is not None, set(policy.arguments)
+
+    def narrower(one: Policy, other: Policy) -> bool:
+        pairs = list(zip(breadth(one), breadth(other), strict=True))
+        return all(a >= b for a, b in pairs) and any(a != b for a, b in pairs)  # type: ignore[operator]
+
+    known = policies(*documents)
+    standing = [one for one in known if not any(narrower(other, one) for other in known)]
+    strictest = max((["allow", "ask", "deny"].index(each.action) for each in standing), default=0)
+    assert action(*documents, a="x", b="y") == ["allow", "ask", "deny"][strictest]
+
+
+def test_many_policies_about_many_tools_take_no_time() -> None:
+    """Every reply that is streamed looks at each of the agent's tools."""
+    many = policies(*({**ASK, "tool_name": "*" if number % 2 else f"tool*{number}"} for number in range(500)))
+    began = time.monotonic()
+    for _ in range(50):
+        assert asks(many, agent_id="agent-1", agent_tags=(), tool_name="tool-of-many") == "always"
+    assert time.monotonic() - began < 5  # 20 s and more where each policy is held against each other

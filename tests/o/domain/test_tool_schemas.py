@@ -55,8 +55,8 @@ def test_pydantic_schemas_are_inlined() -> None:
             {"type": "object", "properties": {"a": {}}, "required": ["a"]},
         ),
         (
-            {"$ref": "#/definitions/A", "definitions": {"A": {"type": "object", "properties": {"$ref": {}}}}},
-            {"type": "object", "properties": {"$ref": {}}, "required": []},
+            {"$ref": "#/definitions/A", "definitions": {"A": {"properties": {"a": {"properties": {"$ref": {}}}}}}},
+            {"type": "object", "properties": {"a": {"properties": {"$ref": {}}}}, "required": []},
         ),
         (
             {"properties": {"a": {"$ref": "#/$defs/x~1y%20z"}}, "$defs": {"x/y z": {"type": "string"}}},

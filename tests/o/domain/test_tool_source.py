@@ -425,3 +425,17 @@ def test_nothing_of_the_source_is_run_or_warned_of(tmp_path: object, recwarn: py
 
 def test_what_is_derived_is_json() -> None:
     json.dumps(tool("Path").parameters, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("a: Annotated[str, Field(max_length=1.5)]", "maxLength: must be a whole number"),
+        (f"{'n' * 65}: str", "64 at most"),
+    ],
+)
+def test_what_vendors_refuse_is_told_with_the_function(parameter: str, said: str) -> None:
+    name = parameter.split(":")[0]
+    source = f"def f({parameter}):\n    '''F.\n\n    Args:\n        {name}: It.\n    '''\n"
+    with pytest.raises(BadSource, match=rf"function 'f': schema.*{said}"):
+        derive(f"from typing import Annotated\nfrom pydantic import Field\n{source}")

@@ -115,9 +115,9 @@ async def test_a_program_is_listed_and_called(programs: Programs) -> None:
     assert result.content == "done "
 
 
-async def test_a_program_that_ends_at_once_is_unreachable(programs: Programs) -> None:
+async def test_a_program_that_ends_at_once_is_unreachable_and_told_as_one(programs: Programs) -> None:
     access = Access("id", "gone", "stdio", command=("/bin/true",))
-    with pytest.raises(McpUnreachable):
+    with pytest.raises(McpUnreachable, match="is a program that ended"):
         await dialer(programs=programs).converse(access, listed)
 
 

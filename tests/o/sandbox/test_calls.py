@@ -13,7 +13,7 @@ import pytest
 
 from o.sandbox.base import MIB, CodeCall, CodeResult, Limits, SandboxUnavailable
 from o.sandbox.client import SocketSandbox
-from tests.support.sandbox import ORDINARY, started
+from tests.support.sandbox import ORDINARY, ROOT, started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 
@@ -80,7 +80,9 @@ async def test_calls_share_nothing(sandbox: SocketSandbox) -> None:
         "open('f', 'w').close()\n"
         "return seen"
     )
-    assert [(await _run(sandbox, body)).value for _ in range(3)] == [[[], None]] * 3
+    # Where O itself lies below the folder for temporary files, the way to it is there.
+    way = [ROOT.parts[2]] if ROOT.parts[1] == "tmp" else []
+    assert [(await _run(sandbox, body)).value for _ in range(3)] in ([[[], None]] * 3, [[way, None]] * 3)
 
 
 async def test_an_exception_is_the_tools_own(sandbox: SocketSandbox) -> None:
@@ -270,7 +272,9 @@ async def test_namespaces_alone_suffice_and_what_they_lack_is_said() -> None:
         assert (await _run(running.sandbox, "return 1")).value == 1
     assert report.sufficient
     assert set(report.failed) <= {name for name in report.failed if name.startswith("privileges:")} != set()
-    assert {layer.name for layer in report.layers if not layer.active} == {"Landlock", "seccomp"}
+    assert all(name in report.message for name in report.failed) and "every attack" not in report.message
+    absent = {layer.name for layer in report.layers if not layer.active}
+    assert absent - {"cgroup v2"} == {"Landlock", "seccomp"}  # that one is the machine's to give
 
 
 @pytest.mark.parametrize(
