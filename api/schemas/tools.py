@@ -27,7 +27,7 @@ ToolType = Literal[
 ]
 TOOL_TYPES: tuple[ToolType, ...] = get_args(ToolType)
 
-_MAX_SOURCE = 1_000_000
+_MAX_SOURCE = 200_000
 _MOST_REQUIREMENTS = 100
 
 Source = Annotated[Text, Field(max_length=_MAX_SOURCE, description="The tool's code.")]
