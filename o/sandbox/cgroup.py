@@ -103,9 +103,12 @@ class Group:
                 return
 
     def _set(self, name: str, value: object) -> None:
-        # An existing file is opened: Path.write_text would ask to make it, which names the wrong error.
-        with (self._path / name).open("r+") as file:
-            file.write(str(value))
+        # Some of them may only be written, and none may be made, which opening them otherwise would ask for.
+        descriptor = os.open(self._path / name, os.O_WRONLY)
+        try:
+            os.write(descriptor, str(value).encode())
+        finally:
+            os.close(descriptor)
 
 
 class Groups:

@@ -125,12 +125,11 @@ class Sandboxed:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init, signal.SIGKILL)
         if self._popen.returncode is None:
-            # Killed before it is ready, bubblewrap would leave a child behind that waits for it for ever.
-            if self._init is not None:
-                self._popen.kill()
-            elif self._namespace:
+            # Where there is an init, the process itself stays to reap it, and ends with it.
+            if self._namespace and self._init is None:
+                # Killed alone, bubblewrap would leave a child behind that waits for it for ever.
                 tree.kill(self.pid)
-            else:
+            elif not self._namespace:
                 # Its init ends the rest, and itself last: what is being forked at this moment has to fall to it.
                 self._popen.terminate()
 

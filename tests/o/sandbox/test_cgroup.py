@@ -76,6 +76,7 @@ def _pretended(top: Path, *, controllers: str, processes: str = "") -> tuple[str
         ("cpu memory pids", 0, "", "not delegated: give the service Delegate=yes"),
         ("cpu memory pids", 1000, f"{os.getpid()}\n1\n", "others share this group"),
     ],
+    ids=["no memory", "nothing", "not delegated", "shared"],
 )
 def test_why_there_are_none_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controllers: str, user: int, processes: str, reason: str

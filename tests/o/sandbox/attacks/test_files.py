@@ -37,7 +37,7 @@ def proc():
 
 
 async def test_what_is_not_the_calls_own_is_not_read(arena: Arena) -> None:
-    files = [path for path in arena.secret_files if Path(path).is_file()]
+    files = [path for path in arena.files if Path(path).is_file()]
     assert len(files) == 4
     await arena.assault(READ, files=files, pid=arena.running.process.pid)
 
