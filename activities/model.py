@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import time
 from contextlib import AsyncExitStack
 
 from temporalio import activity
 
 from activities.cancellation import Cancellations
 from activities.context import assemble, estimate
-from activities.policy import MODEL_TRIES, as_failure, failing, heartbeating
+from activities.policy import MODEL_TRIES, as_failure, failing, heartbeating, held
 from activities.reply_stream import ReplyStream
 from activities.routing import Route, Routing
 from o import ids
@@ -32,7 +31,6 @@ from o.errors import (
     NotFound,
     ProjectError,
     Superseded,
-    Unavailable,
 )
 from o.providers.base import Profile
 from o.providers.registry import Providers
@@ -40,9 +38,6 @@ from o.store import turn
 from o.store.repositories.limits import Wait
 from o.store.session import Store
 from o.temporal import StepStarter
-
-# Seconds a reply is held while the database does not take it, and between two tries.
-_HOLD_REPLY, _TRY_AGAIN = 60.0, 0.5
 
 # What another model may do better: also with a request that is too long, if its window is larger. What is wrong or
 # refused stays so.
@@ -187,15 +182,12 @@ class ModelActivities:
         self, at: StepRef, asked: turn.Asking, answered: turn.Answered, planned: loop.Plan
     ) -> tuple[StepPlan, StepRef | None]:
         """Store the reply. It was paid for: while the database is away it is held, rather than asked for again."""
-        deadline = time.monotonic() + _HOLD_REPLY
-        while True:
-            try:
-                async with self._store.transaction(at.org_id) as tx:
-                    return await turn.answer(tx, at, asked, answered, planned)
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(_TRY_AGAIN)
+
+        async def write() -> tuple[StepPlan, StepRef | None]:
+            async with self._store.transaction(at.org_id) as tx:
+                return await turn.answer(tx, at, asked, answered, planned)
+
+        return await held(write)
 
     async def _keep_partial(self, at: StepRef, asked: turn.Asking, stream: ReplyStream) -> None:
         try:

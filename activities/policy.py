@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from temporalio import activity
 from temporalio.common import RetryPolicy
@@ -15,7 +16,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from o.contracts.tool_runs import ToolRunInput
 from o.contracts.turn import Timing
-from o.errors import ProjectError
+from o.errors import ProjectError, Unavailable
 from o.temporal import Queue
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,12 @@ MODEL_TRIES = 6
 
 # What a tool call may take besides its tool: its libraries may have to be built first.
 AROUND_TOOL = timedelta(minutes=11)
+
+
+# Seconds for which what cannot be had again is held while the database does not take it, and between two tries.
+_HOLD, _TRY_AGAIN = 60.0, 0.5
+
+Written = TypeVar("Written")
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -143,6 +150,23 @@ async def heartbeating() -> AsyncIterator[None]:
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
+
+
+async def held(write: Callable[[], Awaitable[Written]]) -> Written:
+    """Write what cannot be had again, a reply that was paid for or the return of a tool that ran once: while the
+    database is away it is held.
+
+    Raises:
+        Unavailable: it was away for a minute.
+    """
+    deadline = time.monotonic() + _HOLD
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_TRY_AGAIN)
 
 
 async def _beat(every: float) -> None:

@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.cancellation import Cancellations
 from activities.custom_tools import CustomTools, Owner, Ran
-from activities.policy import failing, heartbeating
+from activities.policy import failing, heartbeating, held
 from o.contracts.turn import ToolInput
 from o.domain.agent import NOT_OURS
 from o.domain.blocks import EditRefused
@@ -101,9 +101,10 @@ class ToolActivities:
                     return
                 stored = await _stored(tx, begun)
                 secrets = await self._secrets(tx, begun, stored)
-            async with heartbeating(), self._cancellations.stoppable(what.at.run_id):
-                ran = await self._call(what, begun, stored, secrets)
-            await self._finish(what, begun, ran)
+            async with heartbeating():
+                async with self._cancellations.stoppable(what.at.run_id):
+                    ran = await self._call(what, begun, stored, secrets)
+                await held(lambda: self._finish(what, begun, ran))
 
     async def _call(
         self, what: ToolInput, calling: calls.Calling, stored: ToolRecord | None, secrets: Mapping[str, str]

@@ -10,6 +10,8 @@ from o.sandbox import protocol
 from o.sandbox.base import CodeCall, CodeResult, Egress, Limits, Process, SandboxReport, SandboxUnavailable
 
 _CONNECT_TIMEOUT = 10.0
+# Seconds beyond a call's own that its executor has for what is around it: its self-test, a cold start, cleaning up.
+_GRACE = 90.0
 _NO_ANSWER = "the sandbox does not answer at {path}: run `o up` or `o executor`"
 _LOST = "the sandbox went away during the call; whether the code did its work is not known"
 
@@ -40,8 +42,9 @@ class SocketSandbox:
         async with self._connection() as (reader, writer):
             await self._send(writer, protocol.RunAsk(call=call))
             try:
-                answer = await protocol.read_answer(reader)
-            except protocol.BrokenFrame:
+                async with asyncio.timeout(call.limits.wall + _GRACE):
+                    answer = await protocol.read_answer(reader)
+            except (protocol.BrokenFrame, TimeoutError):
                 answer = None
             match answer:
                 case protocol.RunAnswer():

@@ -262,7 +262,9 @@ async def test_nothing_planted_reaches_the_next_call(arena: Arena) -> None:
         assert [path for path in planted.value if not path.startswith("/dev/shm")] == []
     for _ in range(3):
         result = await arena.run(UNAFFECTED)
-        assert result.value == [False, "1", [], [], []], result
+        # Where this project lies below the folder for temporary files, the way to it is there.
+        way = [Path(root).parts[2]] if Path(root).parts[1] == "tmp" and arena.combination.namespaces else []
+        assert result.value == [False, "1", way, [], []], result
         assert "poisoned" not in result.stdout
     await arena.unharmed(planted)
 
