@@ -88,8 +88,9 @@ async def _forged(arena: Arena, names: list[str]) -> None:
 
 async def test_forged_results_are_data_or_nothing(arena: Arena) -> None:
     names = list(FORGED)
-    for start in range(0, len(names), 8):
-        await _forged(arena, names[start : start + 8])
+    at_once = 1 if arena.combination.crowded else 8  # neighbours of one user take each other's processes
+    for start in range(0, len(names), at_once):
+        await _forged(arena, names[start : start + at_once])
 
 
 PATCHES = {
