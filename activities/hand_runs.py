@@ -55,8 +55,8 @@ class HandRuns:
             agent = await tx.agents.whole(asked.agent_id)
             if asked.tool_type != "custom" or self._keyring is None:
                 return agent, {}
-            _, attached = await tx.agents.get_attached(agent.id, blocks=False, tools=False, secrets=True)
-        return agent, opened(self._keyring, attached.secrets)
+            secrets = await tx.agents.secrets(agent.id)
+        return agent, opened(self._keyring, secrets)
 
     async def _custom(self, asked: ToolRunRequest, owner: Owner, author: Author) -> ToolReturn:
         if self._toolbox.custom is None:

@@ -87,14 +87,7 @@ class RunActivities:
             if cancelling.start is not None:
                 await self._starter.start(cancelling.start)
             if cancelling.workflow is not None:
-                await self._cancel_workflow(cancelling.workflow)
-
-    async def _cancel_workflow(self, at: StepRef) -> None:
-        try:
-            await self._client.get_workflow_handle(at.workflow_id).cancel()
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise Unavailable("the workflow engine does not answer") from error
+                await self._starter.cancel(cancelling.workflow)
 
     @activity.defn(name="run.reconcile")
     async def reconcile(self) -> int:
@@ -134,7 +127,7 @@ class RunActivities:
         status = await self._status(at)
         if status == WorkflowExecutionStatus.RUNNING:
             if run.cancelled:
-                await self._client.get_workflow_handle(at.workflow_id).cancel()
+                await self._starter.cancel(at)
             async with self._store.transaction(at.org_id) as tx:
                 await tx.runs.touch(at.run_id)
             return False

@@ -152,8 +152,7 @@ class ToolActivities:
     async def _secrets(self, tx: Transaction, calling: calls.Calling, stored: ToolRecord | None) -> Mapping[str, str]:
         if stored is None or stored.tool_type != "custom" or self._keyring is None:
             return {}
-        _, attached = await tx.agents.get_attached(calling.agent.id, blocks=False, tools=False, secrets=True)
-        return opened(self._keyring, attached.secrets)
+        return opened(self._keyring, await tx.agents.secrets(calling.agent.id))
 
 
 async def _stored(tx: Transaction, calling: calls.Calling) -> ToolRecord | None:

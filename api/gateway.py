@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from o.contracts.mcp import McpSignedIn, McpSignInInput, McpSynced, McpSyncInput
 from o.contracts.models import (
@@ -89,11 +89,7 @@ class Gateway:
         Raises:
             Unavailable: the engine does not answer; the running effect heard of it from the database anyway.
         """
-        try:
-            await self._client.get_workflow_handle(at.workflow_id).cancel()
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise Unavailable("the workflow engine does not answer") from error
+        await self._starter.cancel(at)
 
     async def model_cards(self, org_id: str, *, fresh: bool = False) -> ModelCards:
         """All models that answer now. Raises Unavailable when no worker does."""

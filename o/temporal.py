@@ -102,7 +102,7 @@ async def connect(address: str, namespace: str) -> Client:
 
 
 class StepStarter:
-    """Starts steps. Starting one again is harmless, while it runs and after it is done."""
+    """Starts steps, and cancels them. Doing either again is harmless, while a step runs and after it is done."""
 
     def __init__(self, client: Client, timing: Timing) -> None:
         self._client = client
@@ -133,6 +133,18 @@ class StepStarter:
             return  # completed before
         except RPCError as error:
             raise Unavailable(f"the workflow engine did not take the step ({error.status.name.lower()})") from error
+
+    async def cancel(self, at: StepRef) -> None:
+        """Ask a step's workflow to stop. One that is not there is fine: the run's row says that it is cancelled.
+
+        Raises:
+            Unavailable: the engine does not answer; the running effect heard of it from the database anyway.
+        """
+        try:
+            await self._client.get_workflow_handle(at.workflow_id).cancel()
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise Unavailable("the workflow engine does not answer") from error
 
 
 async def prepare(client: Client, *, reconcile_every: float) -> None:

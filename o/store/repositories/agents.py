@@ -246,6 +246,14 @@ class Agents(Repository):
             raise NotFound(f"Agent not found with id '{agent_id}'")
         return row["id"], row["agent_type"]
 
+    async def secrets(self, agent_id: str) -> Sequence[SecretRecord]:
+        """The agent's secrets, as they are stored."""
+        return await self._records(
+            SecretRecord,
+            "SELECT agent_id, key, value, description FROM agent_secrets WHERE agent_id = %(id)s ORDER BY key",
+            {"id": agent_id},
+        )
+
     async def set_secrets(self, agent_id: str, ciphertexts: Mapping[str, str]) -> None:
         """Replace all secrets of the agent."""
         await self._execute("DELETE FROM agent_secrets WHERE agent_id = %(id)s", {"id": agent_id})
